@@ -1,0 +1,3 @@
+"""siteferry publishes websites to FTP/FTPS hosting, and brings them back. Importing does nothing."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,264 @@
+"""Every error that siteferry raises, in one tree.
+
+    SiteferryError
+    ├── ConfigurationError            exit 2   a file, an option or a workspace is not as it must be
+    ├── CredentialError               exit 3
+    │   ├── CredentialAbsent                   the store has no such entry
+    │   ├── CredentialDenied                   the store refuses to give it
+    │   ├── CredentialUnreachable   transient  the store does not answer
+    │   └── CredentialMalformed                the entry or the reference cannot be used
+    ├── HostError                     exit 4   the host cannot be reached or refuses; ends the run
+    │   ├── HostUnknown                        its name does not resolve
+    │   ├── HostUnreachable         transient  nothing answers at the address
+    │   ├── NotAnFtpServer                     something else answers (SSH, HTTP)
+    │   ├── TlsFailed                          certificate or handshake
+    │   ├── ConnectionLimited       transient  the host admits no more connections now
+    │   ├── RemoteDirectoryRefused             the remote directory cannot be written
+    │   └── StorageFull                        quota or disk of the host
+    ├── LoginRefused                  exit 3   the host does not accept the credentials; ends the run
+    ├── SessionLost                 transient  the connection broke, or a reply did not come in time
+    ├── ReplyError                             the server refused one command
+    │   ├── TransientReply          transient  4yz
+    │   └── PermanentReply                     5yz
+    │       ├── NotFound                       550 and the text says: no such file
+    │       └── NotPermitted                   550/553 and the text says: permission
+    ├── TransferMismatch            transient  the server holds another size than was sent
+    ├── SourceError                            a file of the workspace
+    │   ├── SourceUnreadable                   it cannot be opened or read
+    │   ├── SourceChanged           transient  it changed while it was read
+    │   └── PathRefused                        its name or its target may not be published
+    ├── TargetConflict                         a directory stands where a file must go, or the reverse
+    ├── DocumentDamaged                        a manifest or journal with a wrong checksum
+    ├── RunError
+    │   ├── TargetHeld                exit 5   another run holds the target
+    │   ├── SafetyLimit               exit 6
+    │   └── RunCancelled              exit 8
+    ├── LedgerUnreachable           transient, exit 7   Redis does not answer
+    ├── NoWorker                      exit 7
+    ├── UnknownRun                    exit 2
+    └── LeaseLost                   transient  this worker no longer holds the item it works on
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from siteferry.secret import redact
+
+
+class SiteferryError(Exception):
+    """Base of all. `reply` is the server's own line; `next_step` tells the operator what to do."""
+
+    transient: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    ends_run: ClassVar[bool] = False
+    """True where no other file of the run can fare better than this one."""
+
+    def __init__(self, message: str, *, reply: str | None = None, next_step: str = "") -> None:
+        self.message = redact(message)
+        self.reply = redact(reply) if reply else None
+        self.next_step = next_step
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.reply:
+            parts.append(f"the server said: {self.reply}")
+        text = "; ".join(parts)
+        return f"{text}. {self.next_step}" if self.next_step else text
+
+
+class ConfigurationError(SiteferryError):
+    """A file, an option or a workspace is not as it must be."""
+
+    exit_code = 2
+    ends_run = True
+
+
+class CredentialError(SiteferryError):
+    """A credential cannot be had."""
+
+    exit_code = 3
+    ends_run = True
+
+
+class CredentialAbsent(CredentialError):
+    """The store answered, and has no such entry."""
+
+
+class CredentialDenied(CredentialError):
+    """The store refuses to give the entry."""
+
+
+class CredentialUnreachable(CredentialError):
+    """The store does not answer."""
+
+    transient = True
+
+
+class CredentialMalformed(CredentialError):
+    """The entry, or the reference to it, cannot be used."""
+
+
+class HostError(SiteferryError):
+    """The host cannot be reached, or refuses what every file needs."""
+
+    exit_code = 4
+    ends_run = True
+
+
+class HostUnknown(HostError):
+    """The host's name does not resolve."""
+
+
+class HostUnreachable(HostError):
+    """Nothing answers at the host's address and port."""
+
+    transient = True
+
+
+class NotAnFtpServer(HostError):
+    """Something answers there, but it does not speak FTP."""
+
+
+class TlsFailed(HostError):
+    """The certificate is not trusted, or the handshake failed."""
+
+
+class ConnectionLimited(HostError):
+    """The host admits no further connection at the moment (421, 530 'too many')."""
+
+    transient = True
+
+
+class RemoteDirectoryRefused(HostError):
+    """The remote directory cannot be entered or written."""
+
+
+class StorageFull(HostError):
+    """The quota or the disk of the host is used up (552, or 45x that says so)."""
+
+    exit_code = 1
+
+
+class LoginRefused(SiteferryError):
+    """The host does not accept the credentials (530)."""
+
+    exit_code = 3
+    ends_run = True
+
+
+class SessionLost(SiteferryError):
+    """The control or data connection broke, or a reply did not come before its deadline."""
+
+    transient = True
+    exit_code = 4
+
+
+class ReplyError(SiteferryError):
+    """The server refused one command; `code` is the reply code (RFC 959, section 4.2)."""
+
+    def __init__(self, message: str, *, code: int, reply: str, next_step: str = "") -> None:
+        self.code = code
+        super().__init__(message, reply=reply, next_step=next_step)
+
+
+class TransientReply(ReplyError):
+    """4yz: the same command may succeed later."""
+
+    transient = True
+
+
+class PermanentReply(ReplyError):
+    """5yz: the same command will fail again."""
+
+
+class NotFound(PermanentReply):
+    """550 for a path that does not exist."""
+
+
+class NotPermitted(PermanentReply):
+    """550 or 553 for a path that the account may not write or read."""
+
+
+class TransferMismatch(SiteferryError):
+    """After a transfer the server holds another number of bytes than was sent."""
+
+    transient = True
+
+
+class SourceError(SiteferryError):
+    """A file of the workspace cannot be published as it is."""
+
+
+class SourceUnreadable(SourceError):
+    """A source file or directory cannot be opened or read."""
+
+
+class SourceChanged(SourceError):
+    """A source file changed while it was read."""
+
+    transient = True
+
+
+class PathRefused(SourceError):
+    """A name that FTP cannot carry, or a link that leads out of the source."""
+
+
+class TargetConflict(SiteferryError):
+    """On the server a directory stands where a file must go, or a file where a directory must."""
+
+
+class DocumentDamaged(SiteferryError):
+    """A manifest or a journal on the server is cut short or its checksum is wrong."""
+
+    exit_code = 4
+
+
+class RunError(SiteferryError):
+    """The run as a whole cannot go on."""
+
+    ends_run = True
+
+
+class TargetHeld(RunError):
+    """Another run holds the target."""
+
+    exit_code = 5
+
+
+class SafetyLimit(RunError):
+    """A safety limit stopped the run."""
+
+    exit_code = 6
+
+
+class RunCancelled(RunError):
+    """The run was cancelled elsewhere."""
+
+    exit_code = 8
+
+
+class LedgerUnreachable(SiteferryError):
+    """Redis does not answer."""
+
+    transient = True
+    exit_code = 7
+
+
+class NoWorker(SiteferryError):
+    """No worker answers."""
+
+    exit_code = 7
+
+
+class UnknownRun(SiteferryError):
+    """The ledger knows no run of that name (it may have expired)."""
+
+    exit_code = 2
+
+
+class LeaseLost(SiteferryError):
+    """The item was handed to another attempt; this one must not write any more."""
+
+    transient = True

@@ -1,0 +1,57 @@
+"""A value that must not be seen: it prints **redacted** and refuses to be pickled or copied out."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NoReturn
+
+MASK = "**redacted**"
+_SHORTEST_MASKED = 4
+
+_revealed: set[str] = set()
+
+
+class Secret:
+    """Holds one secret string. Only `reveal()` gives it back; grep for that to find every use."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Give the value, and have `redact` mask it in every text from now on."""
+        if len(self._value) >= _SHORTEST_MASKED:
+            _revealed.add(self._value)
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is never pickled or copied; pass the credential's reference instead")
+
+
+def redact(text: str) -> str:
+    """Replace in `text` every secret that this process has revealed (a server may echo one)."""
+    for value in _revealed:
+        if value in text:
+            text = text.replace(value, MASK)
+    return text
