@@ -1,0 +1,1 @@
+"""The producer: starts runs, and plans them into directory and file items."""

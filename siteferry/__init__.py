@@ -1,3 +1,6 @@
-"""siteferry publishes websites to FTP/FTPS hosting, and brings them back. Importing does nothing."""
+"""siteferry publishes websites to FTP/FTPS hosting, and brings them back.
+
+Importing it does nothing.
+"""
 
 __version__ = "0.1.0"

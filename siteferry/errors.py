@@ -1,42 +1,43 @@
 """Every error that siteferry raises, in one tree.
 
-    SiteferryError
-    ├── ConfigurationError            exit 2   a file, an option or a workspace is not as it must be
-    ├── CredentialError               exit 3
-    │   ├── CredentialAbsent                   the store has no such entry
-    │   ├── CredentialDenied                   the store refuses to give it
-    │   ├── CredentialUnreachable   transient  the store does not answer
-    │   └── CredentialMalformed                the entry or the reference cannot be used
-    ├── HostError                     exit 4   the host cannot be reached or refuses; ends the run
-    │   ├── HostUnknown                        its name does not resolve
-    │   ├── HostUnreachable         transient  nothing answers at the address
-    │   ├── NotAnFtpServer                     something else answers (SSH, HTTP)
-    │   ├── TlsFailed                          certificate or handshake
-    │   ├── ConnectionLimited       transient  the host admits no more connections now
-    │   ├── RemoteDirectoryRefused             the remote directory cannot be written
-    │   └── StorageFull                        quota or disk of the host
-    ├── LoginRefused                  exit 3   the host does not accept the credentials; ends the run
-    ├── SessionLost                 transient  the connection broke, or a reply did not come in time
-    ├── ReplyError                             the server refused one command
-    │   ├── TransientReply          transient  4yz
-    │   └── PermanentReply                     5yz
-    │       ├── NotFound                       550 and the text says: no such file
-    │       └── NotPermitted                   550/553 and the text says: permission
-    ├── TransferMismatch            transient  the server holds another size than was sent
-    ├── SourceError                            a file of the workspace
-    │   ├── SourceUnreadable                   it cannot be opened or read
-    │   ├── SourceChanged           transient  it changed while it was read
-    │   └── PathRefused                        its name or its target may not be published
-    ├── TargetConflict                         a directory stands where a file must go, or the reverse
-    ├── DocumentDamaged                        a manifest or journal with a wrong checksum
-    ├── RunError
-    │   ├── TargetHeld                exit 5   another run holds the target
-    │   ├── SafetyLimit               exit 6
-    │   └── RunCancelled              exit 8
-    ├── LedgerUnreachable           transient, exit 7   Redis does not answer
-    ├── NoWorker                      exit 7
-    ├── UnknownRun                    exit 2
-    └── LeaseLost                   transient  this worker no longer holds the item it works on
+SiteferryError
+├── ConfigurationError            exit 2   a file, an option or a workspace is not as it must be
+├── CredentialError               exit 3
+│   ├── CredentialAbsent                   the store has no such entry
+│   ├── CredentialDenied                   the store refuses to give it
+│   ├── CredentialUnreachable   transient  the store does not answer
+│   └── CredentialMalformed                the entry or the reference cannot be used
+├── HostError                     exit 4   the host cannot be reached or refuses; ends the run
+│   ├── HostUnknown                        its name does not resolve
+│   ├── HostUnreachable         transient  nothing answers at the address
+│   ├── NotAnFtpServer                     something else answers (SSH, HTTP)
+│   ├── TlsFailed                          certificate or handshake
+│   ├── ConnectionLimited       transient  the host admits no more connections now
+│   │   └── SlotsBusy           transient  all connections we allow ourselves are in use
+│   ├── RemoteDirectoryRefused             the remote directory cannot be written
+│   └── StorageFull                        quota or disk of the host
+├── LoginRefused                  exit 3   the host does not accept the credentials; ends the run
+├── SessionLost                 transient  the connection broke, or a reply did not come in time
+├── ReplyError                             the server refused one command
+│   ├── TransientReply          transient  4yz
+│   └── PermanentReply                     5yz
+│       ├── NotFound                       550 and the text says: no such file
+│       └── NotPermitted                   550/553 and the text says: permission
+├── TransferMismatch            transient  the server holds another size than was sent
+├── SourceError                            a file of the workspace
+│   ├── SourceUnreadable                   it cannot be opened or read
+│   ├── SourceChanged           transient  it changed while it was read
+│   └── PathRefused                        its name or its target may not be published
+├── TargetConflict                         a directory stands where a file must go, or the reverse
+├── DocumentDamaged                        a manifest or journal with a wrong checksum
+├── RunError
+│   ├── TargetHeld                exit 5   another run holds the target
+│   ├── SafetyLimit               exit 6
+│   └── RunCancelled              exit 8
+├── LedgerUnreachable           transient, exit 7   Redis does not answer
+├── NoWorker                      exit 7
+├── UnknownRun                    exit 2
+└── LeaseLost                   transient  this worker no longer holds the item it works on
 """
 
 from __future__ import annotations
@@ -129,6 +130,10 @@ class ConnectionLimited(HostError):
     """The host admits no further connection at the moment (421, 530 'too many')."""
 
     transient = True
+
+
+class SlotsBusy(ConnectionLimited):
+    """All connections that we allow ourselves to this account or address are in use."""
 
 
 class RemoteDirectoryRefused(HostError):
@@ -260,5 +265,12 @@ class UnknownRun(SiteferryError):
 
 class LeaseLost(SiteferryError):
     """The item was handed to another attempt; this one must not write any more."""
+
+    transient = True
+
+
+class Unexpected(SiteferryError):
+    """A fault of siteferry itself. It is tried again like a lost connection, a bounded number of
+    times; the worker's log has the traceback."""
 
     transient = True

@@ -1,0 +1,115 @@
+"""The command line. Each command group lives in a file of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import cast
+
+import click
+
+from siteferry import __version__
+from siteferry.cli.options import GlobalOptions
+from siteferry.errors import SiteferryError
+
+COMMANDS = {
+    "init": ("siteferry.cli.init", "init"),
+    "import": ("siteferry.cli.importing", "import_command"),
+    "runs": ("siteferry.cli.runs", "runs"),
+    "status": ("siteferry.cli.runs", "status"),
+    "watch": ("siteferry.cli.runs", "watch"),
+    "config": ("siteferry.cli.config", "config"),
+    "worker": ("siteferry.cli.worker", "worker"),
+    "demo": ("siteferry.cli.demo", "demo"),
+}
+"""Command -> module and attribute."""
+
+SUMMARIES = {
+    "init": "Write the first configuration of a website.",
+    "import": "Publish websites: workspace to host.",
+    "runs": "List the latest runs.",
+    "status": "Show one run, or the latest.",
+    "watch": "Follow a run until it ends.",
+    "config": "Check the configuration; print its schema.",
+    "worker": "Carry out the tasks of runs until stopped.",
+    "demo": "Publish an example website to a server of its own.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called, so that `--help` imports neither Celery nor an SDK."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        return cast(click.Command, command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from SUMMARIES, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file; default SITEFERRY_CONFIG, then ./config/siteferry.yaml.",
+)
+@click.option(
+    "--redis",
+    metavar="URL",
+    help="Redis to use; default SITEFERRY_REDIS_URL, then the configuration, then a private one.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error", "critical"]),
+    help="What is logged to standard error; default from the configuration, then warning.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="One line for each event.")
+@click.version_option(__version__, prog_name="siteferry")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    config: Path | None,
+    redis: str | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> None:
+    """Publish whole websites to FTP/FTPS hosting, and bring them back.
+
+    \b
+    siteferry init example          write a first configuration
+    siteferry import example        publish it
+    siteferry status                what became of it
+    """
+    ctx.obj = GlobalOptions(config, redis, log_level, log_format)
+
+
+def main() -> None:
+    """The console script: runs a command, and turns an error into a message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")  # whatever the locale, no name may break output
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except SiteferryError as error:
+        from siteferry.report.as_text import one_line
+
+        click.echo(f"siteferry: {one_line(str(error))}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""What may run now: claims carried through to their end, heartbeats, and the sweeper."""

@@ -1,0 +1,65 @@
+"""Starts a run: enters it into the ledger and sends its plan item."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from siteferry.broker import Broker
+from siteferry.errors import ConfigurationError
+from siteferry.ledger.connection import Connection
+from siteferry.ledger.runs import NewRun, Runs
+from siteferry.run import Direction, new_run_id
+from siteferry.websites import Website, account, target
+
+
+def start_import(
+    connection: Connection,
+    broker: Broker,
+    website: Website,
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """Start an import of `website`; neither its sources nor its credentials are needed for it.
+
+    Returns:
+        The name of the run.
+
+    Raises:
+        TargetHeld: another run holds the target.
+        ConfigurationError: the website asks for something that this version does not do.
+        LedgerUnreachable: Redis does not answer.
+    """
+    refuse_what_is_not_there(website)
+    new = NewRun(
+        run=new_run_id(dt.datetime.now(dt.UTC)),
+        site=website.name,
+        direction=Direction.IMPORT,
+        account=account(website),
+        target=target(website),
+        connections=website.ftp.max_connections,
+        on_failure=website.on_failure,
+        options=options or {},
+    )
+    broker.send(Runs(connection).start(new))
+    return new.run
+
+
+def refuse_what_is_not_there(website: Website) -> None:
+    """Settings that a later version will honour must not be ignored in silence by this one."""
+    asked = {
+        "publish": website.publish != "staged",
+        "compare": website.compare not in ("auto", "manifest"),
+        "delete.mode": website.delete.mode != "none",
+        "keep_previous": bool(website.keep_previous),
+        "bandwidth": website.bandwidth is not None,
+        "verify": bool(website.verify),
+        "after": bool(website.after),
+        "chmod": bool(website.chmod),
+    }
+    missing = [key for key, is_asked in asked.items() if is_asked]
+    if missing:
+        raise ConfigurationError(
+            f"website {website.name}: this version does not do {', '.join(missing)} yet",
+            next_step="Remove these keys, or set them to their defaults.",
+        )

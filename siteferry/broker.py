@@ -1,0 +1,156 @@
+"""Celery as siteferry uses it: the factory, the names of tasks and queues, sending members.
+
+Tasks are known by name here, so that scheduler and worker need not import each other.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import kombu
+import redis.exceptions
+from celery import Celery
+from kombu.transport import redis as kombu_redis
+
+from siteferry.errors import LedgerUnreachable
+from siteferry.run import ItemKind, Member
+from siteferry.secret import Secret
+
+SHARED_QUEUE = "siteferry.work"
+TASKS = {
+    ItemKind.PLAN: "siteferry.plan",
+    ItemKind.DIRECTORY: "siteferry.directory",
+    ItemKind.FILES: "siteferry.files",
+    ItemKind.PUBLISH: "siteferry.publish",
+}
+VISIBILITY_SECONDS = 3600
+
+
+def own_queue(node: str) -> str:
+    """The queue that only this worker process reads: it gets the next item of its own accounts, so
+    that their sessions are used again."""
+    return f"siteferry.node.{node}"
+
+
+def queue(name: str) -> kombu.Queue:
+    """A queue on the default exchange: routed by its name, with no binding kept in Redis."""
+    return kombu.Queue(name, exchange=kombu.Exchange(""), routing_key=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A Celery application and how to send to it."""
+
+    app: Celery
+
+    def send(self, members: Sequence[Member], node: str | None = None) -> None:
+        """Send what may run now; the first of several goes to `node`'s own queue.
+
+        Raises:
+            LedgerUnreachable: the broker does not take them; the sweeper sends them later.
+        """
+        for index, member in enumerate(members):
+            name = own_queue(node) if node and index == 0 else SHARED_QUEUE
+            try:
+                self.app.send_task(
+                    TASKS[ItemKind.of(member.item)],
+                    args=[member.run, member.item, member.attempt],
+                    task_id=f"{member.run}.{member.item}.{member.attempt}",
+                    queue=queue(name),
+                )
+            except (kombu.exceptions.OperationalError, redis.exceptions.RedisError) as error:
+                raise LedgerUnreachable(f"Redis takes no message: {error}") from error
+
+
+def make_broker(
+    url: str,
+    *,
+    username: str | None = None,
+    password: Secret | None = None,
+    prefix: str = "siteferry:",
+) -> Broker:
+    """Make the Celery application for a Redis URL (`redis://`, `rediss://`, `unix://`).
+
+    Messages are JSON and acknowledged late; there is no result backend: the ledger knows.
+    """
+    guard_kombu()
+    app = Celery("siteferry", include=["scheduler.tasks", "worker.tasks"])
+    app.conf.update(
+        broker_url=_kombu_url(url, username, password),
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_SECONDS,
+            "global_keyprefix": prefix,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": not url.startswith("unix:"),
+            "health_check_interval": 25,
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_default_queue=SHARED_QUEUE,
+        task_queues=[queue(SHARED_QUEUE)],
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        result_backend=None,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_publish_retry_policy={
+            "max_retries": 5,
+            "interval_start": 0.1,
+            "interval_step": 0.5,
+            "interval_max": 2,
+        },
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=True,
+        enable_utc=True,
+    )
+    return Broker(app)
+
+
+def guard_kombu() -> None:
+    """Mend kombu 5.7.0, with which a worker dies when Redis drops while a late-ack message is
+    unacknowledged: closing the channel asks a connection that is gone for its parameters.
+
+    Put in terms of a lost connection, which Celery survives, the worker reconnects; the message
+    stays in `unacked`, and its second delivery fails to claim. A test restarts Redis in the middle
+    of a task. docs/decisions/0002 tells why not an older release.
+    """
+    if kombu.__version__ != "5.7.0" or getattr(kombu_redis, "_siteferry_guard", False):
+        return
+    original_parameters = kombu_redis.Channel._connparams
+    original_restore = kombu_redis.QoS.restore_unacked
+
+    def _connparams(self: object, asynchronous: bool = False) -> object:
+        connection = getattr(self, "connection", None)
+        if connection is None or connection.client is None:
+            raise redis.exceptions.ConnectionError("the channel is closed")
+        return original_parameters(self, asynchronous)
+
+    def restore_unacked(self: object, client: object = None) -> object:
+        try:
+            return original_restore(self, client)
+        except redis.exceptions.ConnectionError:
+            return None  # they stay in `unacked` until the visibility timeout
+
+    kombu_redis.Channel._connparams = _connparams
+    kombu_redis.QoS.restore_unacked = restore_unacked
+    kombu_redis._siteferry_guard = True
+
+
+def _kombu_url(url: str, username: str | None, password: Secret | None) -> str:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "unix":
+        database = urllib.parse.parse_qs(parts.query).get("db", ["0"])[0]
+        return f"redis+socket://{parts.path}?virtual_host={database}"
+    if not (username or password):
+        return url
+    login = urllib.parse.quote(username or "", safe="")
+    if password:
+        login += ":" + urllib.parse.quote(password.reveal(), safe="")
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{host}"))

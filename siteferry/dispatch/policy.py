@@ -1,0 +1,52 @@
+"""When to try again: pure arithmetic, no clock, no sleeping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from siteferry.errors import SiteferryError
+from siteferry.run import ItemKind
+
+MOST_FRUITLESS = {
+    ItemKind.PLAN: 3,
+    ItemKind.DIRECTORY: 5,
+    ItemKind.FILES: 5,
+    ItemKind.PUBLISH: 10,
+}
+"""Attempts in a row without progress before an item is given up. The plan gives up soonest, for
+somebody may be waiting at a terminal; a publish that has begun is worth the most patience."""
+
+_FIRST_SECONDS = 0.5
+_LONGEST_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again after so many seconds; `blameless`: the item was not at fault."""
+
+    delay_seconds: float
+    blameless: bool = False
+
+
+def backoff_seconds(fruitless: int, jitter: float) -> float:
+    """0.5, 1, 2, 4 … 30 seconds after 0, 1, 2, 3 … attempts without progress, each made up to half
+    as long again by `jitter` (0 to 1), so that many workers do not come back together."""
+    return min(_FIRST_SECONDS * 2.0**fruitless, _LONGEST_SECONDS) * (1 + jitter / 2)
+
+
+def decide(
+    error: SiteferryError, kind: ItemKind, fruitless: int, jitter: float, *, blameless: bool
+) -> Again | None:
+    """Whether an item whose attempt ended with `error` is tried again; None: it is given up.
+
+    Args:
+        fruitless: attempts in a row without progress before this one.
+        blameless: nothing was tried, for want of a free connection.
+    """
+    if not error.transient:
+        return None
+    if blameless:
+        return Again(0.1 + 0.4 * jitter, blameless=True)
+    if fruitless + 1 >= MOST_FRUITLESS[kind]:
+        return None
+    return Again(backoff_seconds(fruitless, jitter))

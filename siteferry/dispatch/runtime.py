@@ -1,0 +1,118 @@
+"""Everything one worker process shares between its threads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from siteferry.broker import Broker, make_broker
+from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.items import Items
+from siteferry.ledger.runs import Runs
+from siteferry.ledger.slots import SlotLedger
+from siteferry.settings import Settings
+from siteferry.websites import Website, load_website
+
+if TYPE_CHECKING:
+    from siteferry.dispatch.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSlots:
+    """The ledger's slots in the form that the session pool asks for."""
+
+    ledger: SlotLedger
+
+    def take(self, account: Account, address: str, token: str) -> bool:
+        return self.ledger.take(
+            account.name,
+            address,
+            token,
+            most_account=account.connections,
+            most_address=account.address_connections,
+        )
+
+    def free(self, account: Account, address: str, token: str) -> None:
+        self.ledger.free(account.name, address, token)
+
+    def wanted(self, account: Account) -> bool:
+        return self.ledger.wanted(account.name)
+
+
+@dataclass(slots=True)
+class Hands:
+    """The attempts that this process carries at the moment."""
+
+    _works: dict[str, Work] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def holding(self, work: Work) -> Iterator[None]:
+        """Have `work` renewed by the heartbeat for as long as the block runs, and no longer."""
+        name = str(work.member)
+        with self._lock:
+            self._works[name] = work
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._works[name]
+
+    def all(self) -> list[Work]:
+        with self._lock:
+            return list(self._works.values())
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One worker process: settings, ledger, broker, sessions."""
+
+    settings: Settings
+    node: str
+    connection: Connection
+    broker: Broker
+    pool: SessionPool
+    items: Items
+    runs: Runs
+    slots: SlotLedger
+    hands: Hands = field(default_factory=Hands)
+
+    def website(self, name: str) -> Website:
+        """The website as this machine's configuration has it now."""
+        return load_website(name, self.settings)
+
+
+def new_node_name() -> str:
+    """A name for a worker process, unique for each start: a restarted worker is another one."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
+    """Put a worker process together; nothing is sent before it is used."""
+    username, prefix = settings.redis.username, settings.redis.key_prefix
+    password = resolve_redis_password(settings)
+    connection = connect(redis_url, username=username, password=password, prefix=prefix)
+    slots = SlotLedger(connection)
+    pool = SessionPool(
+        SharedSlots(slots),
+        new_token=lambda: f"{node}.{secrets.token_hex(4)}",
+        idle_seconds=settings.worker.idle_seconds,
+    )
+    return Runtime(
+        settings=settings,
+        node=node,
+        connection=connection,
+        broker=make_broker(redis_url, username=username, password=password, prefix=prefix),
+        pool=pool,
+        items=Items(connection),
+        runs=Runs(connection),
+        slots=slots,
+    )

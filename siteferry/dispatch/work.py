@@ -1,0 +1,176 @@
+"""One attempt at one item while a worker carries it: its facts, its session, its signs of life."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from siteferry.credentials.resolve import resolve_login
+from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.ftp.endpoint import Deadlines, Endpoint
+from siteferry.ftp.pool import Account
+from siteferry.ftp.session import Session
+from siteferry.ledger.items import Claim, Finish, Outcome, Status
+from siteferry.publish.staging import Base, base_of
+from siteferry.run import ItemKind, Member
+from siteferry.secret import Secret, redact
+from siteferry.websites import Website, account
+
+if TYPE_CHECKING:
+    from siteferry.dispatch.runtime import Runtime
+
+LEASE_SECONDS = 4.0
+"""How old the last accepted heartbeat may be for a burst to be sent. The sweeper gives an item out
+again after five silent seconds, so one second is left for what is on its way."""
+
+
+class Step(Protocol):
+    """What one kind of item does. Steps decide nothing about trying again."""
+
+    @property
+    def kind(self) -> ItemKind:
+        """Which items this step is for."""
+
+    def carry(self, work: Work) -> Finish:
+        """Do the item. Raises SiteferryError; what `work` has recorded until then counts."""
+
+    def give_up(self, work: Work, error: SiteferryError) -> Finish | None:
+        """What the item leaves when it is not tried again; None: the whole run ends with it."""
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Signs of life of one attempt, shared between its thread and the heartbeat."""
+
+    moved_at: float
+    beaten_at: float
+    lost: bool = False
+    pending: list[Outcome] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    telling: threading.Lock = field(default_factory=threading.Lock)
+    """Held while outcomes are on their way to the ledger: an item must not be finished while the
+    heartbeat still carries some of its files."""
+
+
+@dataclass
+class Work:
+    """One claimed attempt. `facts` are the run's fields in the ledger at the time of the claim."""
+
+    runtime: Runtime
+    member: Member
+    claim: Claim
+    clock: Callable[[], float] = time.monotonic
+    pulse: Pulse = field(init=False)
+    progressed: bool = False
+    """Whether this attempt has settled any file."""
+
+    def __post_init__(self) -> None:
+        now = self.clock()
+        self.pulse = Pulse(moved_at=now, beaten_at=now)
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return self.claim.body
+
+    @property
+    def kind(self) -> ItemKind:
+        return ItemKind.of(self.member.item)
+
+    @cached_property
+    def website(self) -> Website:
+        return self.runtime.website(self.claim.facts["site"])
+
+    @cached_property
+    def base(self) -> Base:
+        return base_of(self.website.ftp.remote_dir, self.website.ftp.staging_dir)
+
+    # -- the session -----------------------------------------------------------------------------
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Lend a session of the website's account; its activity is this attempt's sign of life."""
+        ftp_account = account_of(self.website, self.runtime)
+        with self.runtime.pool.session(ftp_account, self._login) as session:
+            session.on_activity = self.moved
+            self.moved()
+            yield session
+
+    def _login(self) -> tuple[str, Secret]:
+        login = resolve_login(self.website, self.runtime.settings)
+        return login.username, login.password
+
+    # -- outcomes and signs of life --------------------------------------------------------------
+
+    def moved(self) -> None:
+        """The thread moves: heartbeats may be sent."""
+        self.pulse.moved_at = self.clock()
+
+    def transferred(self, path: str, size: int, facts: Mapping[str, object]) -> None:
+        """Record a file that stands staged; it reaches the ledger with the next heartbeat."""
+        self._record(Outcome(path, Status.TRANSFERRED, facts, size))
+
+    def failed(self, path: str, error: SiteferryError) -> None:
+        """Record a file that will not be carried in this run."""
+        self._record(self.failure(path, error))
+
+    def failure(
+        self, path: str, error: SiteferryError, status: Status = Status.FAILED, size: int = 0
+    ) -> Outcome:
+        """The outcome of a path that `error` keeps from being carried, or published."""
+        text = f"{error.message}. {error.next_step}" if error.next_step else error.message
+        facts = {"error": redact(text), "reply": error.reply, "attempts": self.member.attempt}
+        return Outcome(path, status, facts, size)
+
+    def _record(self, outcome: Outcome) -> None:
+        self.moved()
+        self.progressed = True
+        with self.pulse.lock:
+            self.pulse.pending.append(outcome)
+
+    def take_pending(self) -> list[Outcome]:
+        """Outcomes not yet told to the ledger, taken away."""
+        with self.pulse.lock:
+            pending, self.pulse.pending = self.pulse.pending, []
+        return pending
+
+    def put_back(self, outcomes: list[Outcome]) -> None:
+        """They could not be told; recording twice is harmless, losing one is not."""
+        with self.pulse.lock:
+            self.pulse.pending[:0] = outcomes
+
+    def check(self) -> None:
+        """Raise LeaseLost when another attempt may have this item by now: called before whatever
+        must not be done by two at a time, and between files."""
+        silent = self.clock() - self.pulse.beaten_at
+        if self.pulse.lost:
+            raise LeaseLost("the ledger has taken this attempt away")
+        if silent > LEASE_SECONDS:
+            raise LeaseLost(f"no heartbeat was accepted for {silent:.1f} seconds")
+
+    @property
+    def counts_no_more(self) -> bool:
+        """Whether the ledger has refused a heartbeat of this attempt."""
+        return self.pulse.lost
+
+
+def account_of(website: Website, runtime: Runtime) -> Account:
+    """The account of a website, with its endpoint and limits, as the session pool wants it."""
+    ftp = website.ftp
+    endpoint = Endpoint(
+        host=ftp.host,
+        port=ftp.port,
+        security=ftp.security,
+        ca_file=Path(ftp.ca_file) if ftp.ca_file else None,
+        fingerprint=ftp.fingerprint,
+        verify=ftp.verify,
+        encoding=ftp.encoding,
+        deadlines=Deadlines(ftp.timeouts.connect, ftp.timeouts.control, ftp.timeouts.data),
+    )
+    limit = runtime.settings.address_limits.get(ftp.host, ftp.max_connections)
+    return Account(account(website), endpoint, ftp.max_connections, limit)

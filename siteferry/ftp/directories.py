@@ -1,0 +1,130 @@
+"""Directories on the server: made in bursts, looked at, emptied."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+
+import ftputil
+from ftputil.error import FTPError
+
+from siteferry.errors import SessionLost, SiteferryError
+from siteferry.ftp.replies import Reply, error_for
+from siteferry.ftp.session import Session
+
+
+def make_directories(
+    session: Session, paths: Sequence[str]
+) -> tuple[list[str], dict[str, SiteferryError]]:
+    """Make remote directories, parents first in `paths`, with few round trips.
+
+    What exists already is success: servers say so with 550, 521 or 257 and a note, and only a look
+    at the path tells that from a refusal.
+
+    Returns:
+        The paths that were made now, and for each path that is no directory afterwards the error.
+    """
+    made: list[str] = []
+    doubtful: dict[str, Reply] = {}
+    for path, reply in zip(paths, session.burst([f"MKD {p}" for p in paths]), strict=True):
+        if reply.ok:
+            made.append(path)
+        else:
+            doubtful[path] = reply
+    there = are_directories(session, list(doubtful))
+    return made, {
+        path: error_for(reply, f"making the directory {path}")
+        for path, reply in doubtful.items()
+        if path not in there
+    }
+
+
+def are_directories(session: Session, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` that can be entered; one burst of CWD. Paths used later are absolute, so
+    where the session stands afterwards does not matter."""
+    replies = session.burst([f"CWD {p}" for p in paths])
+    return {path for path, reply in zip(paths, replies, strict=True) if reply.ok}
+
+
+def are_files(session: Session, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` that are files; one burst of SIZE (RFC 3659)."""
+    return {path for path, size in file_sizes(session, paths).items() if size is not None}
+
+
+def file_sizes(session: Session, paths: Sequence[str]) -> dict[str, int | None]:
+    """Bytes of each path by SIZE; None for what is not there or is no file.
+
+    Raises:
+        SiteferryError: an answer that is neither a size nor 550, so nothing can be concluded.
+    """
+    sizes: dict[str, int | None] = {}
+    for path, reply in zip(paths, session.burst([f"SIZE {p}" for p in paths]), strict=True):
+        if reply.code == 213 and reply.text[4:].strip().isdecimal():
+            sizes[path] = int(reply.text[4:])
+        elif reply.code == 550:
+            sizes[path] = None
+        else:
+            raise error_for(reply, f"looking at {path}")
+    return sizes
+
+
+def list_names(session: Session, directory: str) -> tuple[list[str], list[str]]:
+    """Names of the directories and of the other entries in `directory`, dotfiles included.
+
+    Raises:
+        SiteferryError: the listing could not be had completely.
+    """
+    folders: list[str] = []
+    others: list[str] = []
+    try:
+        with _host(session) as host:
+            for name in host.listdir(directory):
+                path = posixpath.join(directory, name)
+                is_folder = host.path.isdir(path) and not host.path.islink(path)
+                (folders if is_folder else others).append(name)
+    except FTPError as error:
+        raise SessionLost(f"listing {directory} failed", reply=str(error)) from error
+    return folders, others
+
+
+def remove_tree(session: Session, directory: str, known_files: Iterable[str] = ()) -> None:
+    """Remove `directory` of ours with all that is in it.
+
+    Args:
+        known_files: absolute paths in it that the caller knows of: when these are all, two bursts
+            do and no listing is needed.
+
+    Raises:
+        SiteferryError: something stays behind.
+    """
+    session.burst([f"DELE {path}" for path in known_files])
+    reply = session.burst([f"RMD {directory}"])[0]
+    if reply.ok or not are_directories(session, [directory]):
+        return
+    folders, files = list_names(session, directory)
+    for folder in folders:
+        remove_tree(session, posixpath.join(directory, folder))
+    session.burst([f"DELE {posixpath.join(directory, name)}" for name in files])
+    session.command(f"RMD {directory}", f"removing {directory}")
+
+
+class _LentSession:
+    """Gives ftputil our session for as long as it needs one, and keeps it open afterwards."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._session, name)
+
+    def close(self) -> None:
+        """ftputil closes its sessions at the end; this one goes on, in binary as before: ftplib
+        lists in ASCII mode."""
+        if not self._session.lost:
+            self._session.command("TYPE I", "choosing binary transfers")
+
+
+def _host(session: Session) -> ftputil.FTPHost:
+    host = ftputil.FTPHost(session_factory=lambda: _LentSession(session))
+    host.use_list_a_option = True
+    return host

@@ -1,0 +1,189 @@
+"""Sessions of one process, kept for the next item of the same account while they are wanted."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from siteferry.errors import HostUnknown, SlotsBusy
+from siteferry.ftp.endpoint import Endpoint
+from siteferry.ftp.profile import ServerProfile
+from siteferry.ftp.session import Session
+from siteferry.log import get_logger
+from siteferry.secret import Secret
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user on one host, and how many connections it and the host's address allow."""
+
+    name: str
+    endpoint: Endpoint
+    connections: int
+    address_connections: int
+
+
+class Slots(Protocol):
+    """Grants of connections, shared by all workers (`siteferry.ledger.slots`)."""
+
+    def take(self, account: Account, address: str, token: str) -> bool:
+        """Take a lease of the account and one of the address in one step, or neither."""
+
+    def free(self, account: Account, address: str, token: str) -> None:
+        """Give both leases back."""
+
+    def wanted(self, account: Account) -> bool:
+        """Whether a worker elsewhere waits for a slot of this account."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A session with its leases; `token` names them in the ledger."""
+
+    session: Session
+    account: Account
+    address: str
+    token: str
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True)
+class SessionPool:
+    """Lends sessions to threads. A session that comes back suspect is closed, its slots freed.
+
+    Args:
+        slots: grants connections.
+        new_token: makes a name for a pair of leases, unique among all workers.
+        idle_seconds: how long an idle session waits for the next item.
+        wait_seconds: how long a thread may wait for a slot that another session is giving up.
+    """
+
+    slots: Slots
+    new_token: Callable[[], str]
+    idle_seconds: float = 3.0
+    wait_seconds: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    _idle: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
+    _busy: dict[str, Held] = field(default_factory=dict)
+    _profiles: dict[str, ServerProfile] = field(default_factory=lambda: defaultdict(ServerProfile))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _freed: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def session(
+        self, account: Account, login: Callable[[], tuple[str, Secret]]
+    ) -> Iterator[Session]:
+        """Lend a session of `account`: an idle one, or a new one that logs in with `login()`.
+
+        Raises:
+            SlotsBusy: no slot came free in time; give the item back and try later.
+            HostError, LoginRefused, SessionLost: from connecting.
+        """
+        held = self._reuse(account) or self._connect(account, login)
+        with self._lock:
+            self._busy[held.token] = held
+        try:
+            yield held.session
+        except BaseException:
+            # After an error nobody knows what the server is still going to say.
+            held.session.lost = True
+            raise
+        finally:
+            self._give_back(held)
+
+    def profile(self, account: Account) -> ServerProfile:
+        return self._profiles[account.name]
+
+    def leases(self) -> list[tuple[Account, str, str]]:
+        """Account, address and token of every session that lives, for the heartbeat to renew."""
+        with self._lock:
+            every = [*self._busy.values(), *(h for idle in self._idle.values() for h in idle)]
+        return [(held.account, held.address, held.token) for held in every]
+
+    def close_idle(self, *, everything: bool = False) -> None:
+        """Close sessions that waited long enough, or whose slots a worker elsewhere wants."""
+        now = self.clock()
+        with self._lock:
+            accounts = {name: idle[0].account for name, idle in self._idle.items() if idle}
+        wanted = {name for name, account in accounts.items() if self.slots.wanted(account)}
+        closing: list[Held] = []
+        with self._lock:
+            for name, idle in self._idle.items():
+                keep: list[Held] = []
+                for held in idle:
+                    old = now - held.idle_since >= self.idle_seconds
+                    (closing if everything or old or name in wanted else keep).append(held)
+                self._idle[name] = keep
+        for held in closing:
+            self._close(held)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _reuse(self, account: Account) -> Held | None:
+        with self._lock:
+            idle = self._idle[account.name]
+            return idle.pop() if idle else None
+
+    def _connect(self, account: Account, login: Callable[[], tuple[str, Secret]]) -> Held:
+        username, password = login()
+        address = _address(account.endpoint)
+        token = self.new_token()
+        self._take_slot(account, address, token)
+        try:
+            session = Session(account.endpoint, self._profiles[account.name])
+            session.open(username, password)
+        except BaseException:
+            self.slots.free(account, address, token)
+            raise
+        _log.debug("logged in", account=account.name, address=address)
+        return Held(session, account, address, token)
+
+    def _take_slot(self, account: Account, address: str, token: str) -> None:
+        deadline = self.clock() + self.wait_seconds
+        while not self.slots.take(account, address, token):
+            left = deadline - self.clock()
+            if left <= 0:
+                raise SlotsBusy(
+                    f"all {account.connections} connections of {account.name} are in use"
+                )
+            # Our own idle sessions of other accounts may hold the address; let them go.
+            self._freed.clear()
+            self._freed.wait(min(left, 0.05))
+
+    def _give_back(self, held: Held) -> None:
+        held.session.on_activity = _nothing
+        with self._lock:
+            self._busy.pop(held.token, None)
+            if not held.session.lost:
+                held.idle_since = self.clock()
+                self._idle[held.account.name].append(held)
+                return
+        self._close(held)
+
+    def _close(self, held: Held) -> None:
+        held.session.leave()
+        self.slots.free(held.account, held.address, held.token)
+        self._freed.set()
+
+
+def _nothing() -> None:
+    """An idle session is nobody's sign of life."""
+
+
+def _address(endpoint: Endpoint) -> str:
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise HostUnknown(
+            f"the host name {endpoint.host} does not resolve: {error.strerror}",
+            next_step="Correct ftp.host of the website, or the machine's DNS.",
+        ) from error
+    return str(found[0][4][0])

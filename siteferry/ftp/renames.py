@@ -1,0 +1,128 @@
+"""Renames in bursts, and what to do where a server does not rename over an existing file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from siteferry.errors import NotFound, SiteferryError
+from siteferry.ftp.directories import are_directories, file_sizes
+from siteferry.ftp.replies import Reply, error_for
+from siteferry.ftp.session import Session
+from siteferry.log import get_logger
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Move the file `source` to `target`, replacing it; `size` in bytes tells the two apart when a
+    reply was lost. None: something that is put aside, a file or a directory."""
+
+    source: str
+    target: str
+    size: int | None = None
+
+
+def rename_all(session: Session, renames: Sequence[Rename]) -> dict[Rename, SiteferryError]:
+    """Carry out renames, two commands each, in bursts.
+
+    Returns:
+        The renames that did not succeed, each with its error. One that an earlier, interrupted try
+        has done already counts as done.
+
+    Raises:
+        SessionLost: the session is suspect; any number of them may be done.
+    """
+    if session.profile.rename_over:
+        return _rename_over(session, renames)
+    aside = [rename for rename in renames if rename.size is None]
+    replacing = [rename for rename in renames if rename.size is not None]
+    return _rename_over(session, aside) | _rename_after_delete(session, replacing)
+
+
+def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, SiteferryError]:
+    replies = session.burst([c for r in renames for c in (f"RNFR {r.source}", f"RNTO {r.target}")])
+    missing: dict[Rename, Reply] = {}
+    refused: dict[Rename, Reply] = {}
+    for rename, rnfr, rnto in zip(renames, replies[::2], replies[1::2], strict=True):
+        if rnfr.code >= 400:
+            missing[rename] = rnfr
+        elif not rnto.ok:
+            refused[rename] = rnto
+    return _settle_missing(session, missing) | _settle_refused(session, refused)
+
+
+def _settle_missing(
+    session: Session, missing: Mapping[Rename, Reply]
+) -> dict[Rename, SiteferryError]:
+    """A source that cannot be renamed is no failure where the work is done: a staged file whose
+    target has the right size, or something to be put aside that is not there any more."""
+    if not missing:
+        return {}
+    sizes = file_sizes(session, [r.target if r.size is not None else r.source for r in missing])
+    aside = [r.source for r in missing if r.size is None]
+    folders = are_directories(session, aside)
+    failed: dict[Rename, SiteferryError] = {}
+    for rename, reply in missing.items():
+        if rename.size is not None:
+            done = sizes[rename.target] == rename.size
+        else:
+            done = sizes[rename.source] is None and rename.source not in folders
+        if not done:
+            failed[rename] = _refusal(rename, reply)
+    return failed
+
+
+def _settle_refused(
+    session: Session, refused: Mapping[Rename, Reply]
+) -> dict[Rename, SiteferryError]:
+    """IIS, FileZilla Server and hardened set-ups refuse to rename over a file (550, 553): there the
+    target is deleted first. Where no file stands at the target, the refusal is final."""
+    if not refused:
+        return {}
+    sizes = file_sizes(session, [rename.target for rename in refused])
+    in_the_way = [
+        rename
+        for rename, reply in refused.items()
+        if reply.code >= 500 and rename.size is not None and sizes[rename.target] is not None
+    ]
+    failed = {r: _refusal(r, reply) for r, reply in refused.items() if r not in in_the_way}
+    still = _rename_after_delete(session, in_the_way)
+    if len(still) < len(in_the_way):
+        session.profile.rename_over = False
+        _log.warning(
+            "the server does not rename over an existing file: it is deleted first, so each "
+            "replaced file is missing for the length of one burst"
+        )
+    return failed | still
+
+
+def _rename_after_delete(
+    session: Session, renames: Sequence[Rename]
+) -> dict[Rename, SiteferryError]:
+    # A target is deleted only while its replacement is known to stand ready.
+    sources = file_sizes(session, [rename.source for rename in renames])
+    ready = [rename for rename in renames if sources[rename.source] is not None]
+    gone = [rename for rename in renames if sources[rename.source] is None]
+    replies = session.burst(
+        [c for r in ready for c in (f"DELE {r.target}", f"RNFR {r.source}", f"RNTO {r.target}")]
+    )
+    failed = {
+        rename: _refusal(rename, reply)
+        for rename, reply in zip(ready, replies[2::3], strict=True)
+        if not reply.ok
+    }
+    targets = file_sizes(session, [rename.target for rename in gone])
+    for rename in gone:
+        if targets[rename.target] != rename.size:
+            failed[rename] = NotFound(
+                f"{rename.source} is gone and {rename.target} is not what it should be",
+                code=550,
+                reply="550 (by SIZE)",
+            )
+    return failed
+
+
+def _refusal(rename: Rename, reply: Reply) -> SiteferryError:
+    return error_for(reply, f"moving {rename.source} to {rename.target}")

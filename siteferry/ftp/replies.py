@@ -1,0 +1,132 @@
+"""Replies of an FTP server, and which of our errors each one means (RFC 959, section 4.2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from siteferry.errors import (
+    ConnectionLimited,
+    HostError,
+    LoginRefused,
+    NotFound,
+    NotPermitted,
+    PermanentReply,
+    SessionLost,
+    SiteferryError,
+    StorageFull,
+    TransientReply,
+)
+
+# vsftpd: "421 There are too many connections from your internet address."
+# Pure-FTPd: "421 8 users (the maximum) are already logged in, sorry"
+# ProFTPD: "530 Sorry, the maximum number of clients (3) for this user are already ..."
+# cPanel: "421 Too many connections (8) from this IP"
+_LIMIT = re.compile(
+    r"too many|maximum|connection limit|already (logged|connected)|simultaneous|no more connections",
+    re.IGNORECASE,
+)
+# ProFTPD and Pure-FTPd pass on the text of ENOSPC and EDQUOT behind a 45x.
+_FULL = re.compile(r"no space left|quota|disk full|insufficient (storage|disk)", re.IGNORECASE)
+_MISSING = re.compile(r"no such|not found|does ?n[o']t exist|can't find", re.IGNORECASE)
+_DENIED = re.compile(
+    r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
+)
+_TLS_WANTED = re.compile(r"\b(TLS|SSL|encrypt)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One complete reply; `lines` keep the server's text, the code included, without line ends."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The last line, which carries the meaning; multi-line help stands before it."""
+        return self.lines[-1]
+
+    @property
+    def preliminary(self) -> bool:
+        return self.code < 200
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.code < 300
+
+    @property
+    def missing(self) -> bool:
+        """Whether this reply says that the path does not exist, rather than that it is closed."""
+        return self.code in (550, 553, 450) and _MISSING.search(self.text) is not None
+
+
+def error_for(reply: Reply, doing: str) -> SiteferryError:
+    """The error that an unwelcome `reply` to a command means.
+
+    Args:
+        reply: a reply with a code of 400 or more, or an unexpected one.
+        doing: what was tried, as the start of a sentence: "storing a/b.css".
+    """
+    text = reply.text
+    message = f"{doing} was refused"
+    if reply.code == 421:
+        return SessionLost(f"the server ended the session while {doing}", reply=text)
+    if reply.code == 552 or (reply.code in (450, 451, 452, 550, 553) and _FULL.search(text)):
+        return StorageFull(
+            f"{doing} failed: the host's disk or quota is full",
+            reply=text,
+            next_step="Make room on the host, then run the same import again.",
+        )
+    if reply.code == 530:
+        return login_error(reply)
+    if 400 <= reply.code < 500:
+        return TransientReply(message, code=reply.code, reply=text)
+    if reply.code in (550, 553) and _DENIED.search(text):
+        return NotPermitted(
+            message,
+            code=reply.code,
+            reply=text,
+            next_step="Give the FTP account write permission there.",
+        )
+    if reply.missing:
+        return NotFound(message, code=reply.code, reply=text)
+    return PermanentReply(message, code=reply.code, reply=text)
+
+
+def login_error(reply: Reply) -> SiteferryError:
+    """What a refusal before or at login means: a limit, a demand for TLS, a wrong password."""
+    text = reply.text
+    if reply.code in (421, 530) and _LIMIT.search(text):
+        return ConnectionLimited(
+            "the host admits no more connections at the moment",
+            reply=text,
+            next_step="Lower ftp.max_connections of the website.",
+        )
+    if reply.code == 421 or 400 <= reply.code < 500:
+        return SessionLost("the server turned the login away", reply=text)
+    if _TLS_WANTED.search(text):
+        return HostError(
+            "the server demands an encrypted session",
+            reply=text,
+            next_step="Set ftp.security: explicit for the website.",
+        )
+    return LoginRefused(
+        "the host does not accept the user name or the password",
+        reply=text,
+        next_step="Correct the credential, then run the same import again.",
+    )
+
+
+def parse_reply(lines: tuple[str, ...]) -> Reply:
+    """Make a Reply of the raw lines of one reply.
+
+    Raises:
+        SessionLost: the first line does not begin with a reply code.
+    """
+    head = lines[0][:3]
+    if len(head) != 3 or not head.isascii() or not head.isdigit():
+        raise SessionLost(
+            "the server sent something that is not an FTP reply", reply=lines[0][:200]
+        )
+    return Reply(int(head), lines)

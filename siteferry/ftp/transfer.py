@@ -1,0 +1,141 @@
+"""One transfer on a session: the burst that opens it, its data connection, its final reply.
+
+A transfer costs three round trips: EPSV and STOR leave together and 229 comes back (1), the data
+connection is made (2), the data goes and 226 comes back (3). Whatever else the previous file needs
+(its time, its size) travels in front of EPSV, in the same write, and costs none.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from siteferry.errors import SessionLost, SiteferryError, TlsFailed
+from siteferry.ftp.replies import Reply, error_for
+from siteferry.ftp.session import Session
+from siteferry.ftp.tls import send_close_notify
+
+
+@dataclass(slots=True)
+class Opening:
+    """What became of a burst that opens a transfer: the prelude's replies, then either a data
+    connection that is ready or the refusal of this one transfer (the session is fine then)."""
+
+    prelude: list[Reply]
+    data: socket.socket | None = None
+    refusal: SiteferryError | None = None
+
+    def connection(self) -> socket.socket:
+        """The data connection; raises the refusal where there is none."""
+        if self.data is None:
+            raise self.refusal or SessionLost("there is no data connection")
+        return self.data
+
+
+def open_transfer(
+    session: Session, verb: str, path: str, doing: str, prelude: Sequence[str] = ()
+) -> Opening:
+    """Send `prelude`, EPSV and `verb path` in one write, and open the data connection.
+
+    Args:
+        verb: STOR, APPE, RETR, MLSD or LIST.
+        path: absolute remote path.
+        doing: for messages, as the start of a sentence: "storing a/b.css".
+        prelude: commands that end with one reply each and need no data connection.
+
+    Raises:
+        SessionLost: the session is suspect; whether the prelude was carried out is unknown.
+        TlsFailed: the data connection's handshake failed though the transfer was accepted.
+    """
+    lines = [session.encode(c) for c in (*prelude, session.passive_verb(), f"{verb} {path}")]
+    session.write_lines(lines)
+    opening = Opening([_read(session) for _ in prelude])
+    passive = _read(session)
+    if passive.code in (500, 501, 502, 522) and session.profile.epsv:
+        # No EPSV here. The transfer command behind it has been refused for want of a data
+        # connection, or hangs on an active one; its reply is read before the second try.
+        _read_final(session)
+        session.profile.epsv = False
+        second = open_transfer(session, verb, path, doing)
+        opening.data, opening.refusal = second.data, second.refusal
+        return opening
+    if not passive.ok:
+        _read_final(session)
+        opening.refusal = error_for(passive, "opening a passive data connection")
+        return opening
+    _connect(session, session.passive_port(passive), doing, opening)
+    return opening
+
+
+def _connect(session: Session, port: int, doing: str, opening: Opening) -> None:
+    conn: socket.socket | None = None
+    try:
+        conn = session.connect_data(port)
+        opening.data = session.secure_data(conn)
+    except OSError as error:
+        if conn is not None:
+            conn.close()
+        # A server that refuses the transfer closes its listening port at once: the refusal that
+        # waits on the control connection is the reason then.
+        reply = _read(session)
+        if reply.preliminary:
+            session.lost = True
+            if isinstance(error, ssl.SSLError):
+                raise TlsFailed(f"the TLS handshake for {doing} failed: {error.reason}") from error
+            raise SessionLost(f"the data connection for {doing} failed: {error}") from error
+        opening.refusal = error_for(reply, doing)
+
+
+def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
+    """End the data, read the final reply, and only then close the socket.
+
+    Raises:
+        SiteferryError: the server refused the transfer or did not take all of it.
+    """
+    try:
+        if isinstance(data, ssl.SSLSocket):
+            send_close_notify(data)
+        else:
+            data.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The server has closed already; its reply, read below, says why.
+        session.on_activity()
+    try:
+        _check_final(session, doing)
+    finally:
+        data.close()
+
+
+def finish_download(session: Session, data: socket.socket, doing: str) -> None:
+    """Close the data connection after its end was read, and read the final reply."""
+    if isinstance(data, ssl.SSLSocket):
+        send_close_notify(data)
+    data.close()
+    _check_final(session, doing)
+
+
+def abandon(session: Session, data: socket.socket) -> None:
+    """Break a transfer off in the middle: the session is suspect afterwards and is dropped."""
+    data.close()
+    session.drop()
+
+
+def _check_final(session: Session, doing: str) -> None:
+    reply = _read_final(session)
+    if not reply.ok:
+        raise error_for(reply, doing)
+
+
+def _read_final(session: Session) -> Reply:
+    reply = _read(session)
+    return _read(session) if reply.preliminary else reply
+
+
+def _read(session: Session) -> Reply:
+    reply = session.read_reply()
+    if reply.code == 421:
+        session.lost = True
+        raise SessionLost("the server ended the session", reply=reply.text)
+    return reply

@@ -1,0 +1,170 @@
+"""Items and attempts: claimed once, recorded file by file, finished or given back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from siteferry.ledger.connection import Connection
+from siteferry.run import Member
+
+
+class Status(StrEnum):
+    """What became of a path: it stands staged, it cannot be carried, or it was staged and then
+    refused at publish."""
+
+    TRANSFERRED = "transferred"
+    FAILED = "failed"
+    UNPUBLISHED = "unpublished"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one path; each path counts once, whatever is repeated.
+
+    `facts` goes to the ledger as JSON; `size` in bytes counts unless the path failed.
+    """
+
+    path: str
+    status: Status
+    facts: Mapping[str, object]
+    size: int = 0
+
+    def row(self) -> list[object]:
+        return [self.path, self.status.value, _dump(self.facts), self.size]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An item that follows from the one being finished; `first` puts it before what waits."""
+
+    item: str
+    body: Mapping[str, object]
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """All that an item leaves behind: taken over by the ledger in one step, once."""
+
+    outcomes: Sequence[Outcome] = ()
+    children: Sequence[Child] = ()
+    fields: Mapping[str, str | int | float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim that succeeded. `fruitless`: attempts in a row before this one without progress."""
+
+    body: Mapping[str, Any]
+    fruitless: int
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The ledger's side of what workers do. All methods raise LedgerUnreachable."""
+
+    connection: Connection
+
+    def claim(self, member: Member, node: str) -> Claim | None:
+        """Claim an attempt; None when it is claimed, finished, superseded or its run has ended."""
+        answer = self.connection.run_script("claim", *_names(member), node)
+        if answer is None:
+            return None
+        body, fruitless, flat = answer
+        return Claim(json.loads(body), int(fruitless), _pairs(flat))
+
+    def report(self, member: Member, node: str, outcomes: Sequence[Outcome]) -> bool:
+        """Heartbeat with the files done since the last one; False: the attempt counts no more."""
+        rows = _dump([outcome.row() for outcome in outcomes])
+        return bool(self.connection.run_script("report", *_names(member), node, rows))
+
+    def finish(self, member: Member, node: str, result: Finish) -> list[Member]:
+        """Finish an item; gives what may be sent now, the first for this node's own queue."""
+        answer = self.connection.run_script(
+            "finish",
+            *_names(member),
+            node,
+            _dump([outcome.row() for outcome in result.outcomes]),
+            _dump([[c.item, _dump(c.body), c.first] for c in result.children]),
+            _dump(result.fields),
+            _dump(result.counts),
+        )
+        return members(answer)
+
+    def release(
+        self,
+        member: Member,
+        node: str,
+        outcomes: Sequence[Outcome],
+        delay_seconds: float,
+        error: Mapping[str, object] | None,
+        *,
+        blameless: bool,
+    ) -> list[Member]:
+        """Give an item back for another attempt after `delay_seconds`; gives what may be sent."""
+        answer = self.connection.run_script(
+            "release",
+            *_names(member),
+            node,
+            _dump([outcome.row() for outcome in outcomes]),
+            delay_seconds,
+            _dump(error) if error else "",
+            int(blameless),
+        )
+        return members(answer)
+
+    def fail_run(
+        self, run: str, state: str, error: Mapping[str, object] | None, *, spare_publish: bool
+    ) -> list[Member] | None:
+        """End a run; None when it has ended already, or publishes and `spare_publish` is set."""
+        answer = self.connection.run_script(
+            "fail", run, state, _dump(error) if error else "", int(spare_publish)
+        )
+        return None if answer is None else members(answer)
+
+    def sweep(
+        self, node: str, *, stale_seconds: float, lost_seconds: float, queued: int, lease_ms: int
+    ) -> tuple[list[Member], list[str]] | None:
+        """Give out again what silent workers held. None when another node is the sweeper.
+
+        Args:
+            stale_seconds: silence after which a claimed item is taken away.
+            lost_seconds: age after which a message nobody claimed is taken for lost, if
+                `queued` (messages in the shared queue) is 0.
+
+        Returns:
+            What may be sent now, and the nodes that have died.
+        """
+        answer = self.connection.run_script(
+            "sweep", node, stale_seconds, lost_seconds, queued, lease_ms
+        )
+        if answer is None:
+            return None
+        dead = json.loads(answer[1])
+        return members(answer[0]), list(dead or [])
+
+
+def members(text: str | None) -> list[Member]:
+    """Parse a script's list of {run, item, attempt}; Lua writes an empty list as {}."""
+    rows = json.loads(text) if text else []
+    return [Member(run, item, int(attempt)) for run, item, attempt in rows or []]
+
+
+def _names(member: Member) -> tuple[str, str, int]:
+    return member.run, member.item, member.attempt
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _pairs(flat: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    if isinstance(flat, Mapping):
+        return dict(flat)
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,134 @@
+"""The names of all Redis keys. `lua/prelude.lua` builds the same names; a test compares the two.
+
+All begin with the configured prefix (default `siteferry:`). "with the run" means: the key is
+removed, or expires, together with the run that it belongs to (RUN_SECONDS after its last change).
+
+| key | type | meaning | lifetime |
+| --- | --- | --- | --- |
+| runs | zset | run -> time of creation | an entry goes when its run has expired |
+| live | set | runs that have not ended | an entry goes when its run ends or is gone |
+| run:R | hash | site, direction, state, account, target, counts, times, error | RUN_SECONDS |
+| run:R:items | hash | item -> body (JSON) of every item that is not finished | with the run |
+| run:R:attempts | hash | item -> the attempt that may claim it | with the run |
+| run:R:fruitless | hash | item -> attempts in a row without progress | with the run |
+| run:R:claims | hash | item -> "attempt node" that works on it | with the run |
+| run:R:replies | hash | item -> "attempt reply" of its finish, for a repeat | with the run |
+| run:R:waiting | list | items that wait for room in the window | with the run |
+| run:R:outcomes | hash | path -> what stands staged for it (JSON) | with the run |
+| run:R:failures | hash | path -> why it was not carried (JSON) | with the run |
+| run:R:workers | hash | node -> files carried | with the run |
+| run:R:previous | hash | directory -> its part of the last manifest (JSON) | with the run |
+| run:R:tree | string | directories of the source and of the last manifest (JSON) | with the run |
+| run:R:warnings | list | texts for the report | with the run |
+| account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
+| account:A:window | hash | member -> "node time" of what is under way | none: holds only what runs |
+| account:A:turns | list | runs of the account that have waiting items, in turn | none: as above |
+| beats | zset | "member" -> time of the last heartbeat of a claimed attempt | none: as above |
+| delayed | zset | "run item" -> time when it may wait for the window again | none: as above |
+| slots:account:A | zset | lease -> expiry | none: expired leases are dropped at each take |
+| slots:address:I | zset | lease -> expiry | none: as above |
+| wanted:A | string | a worker waits for a slot of the account | WANTED_MS |
+| target:T | string | the run that holds the target | with its run's state |
+| nodes | zset | worker process -> time of its last heartbeat | dropped after a minute |
+| sweeper | string | the node that sweeps now | SWEEPER_MS |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+RUN_SECONDS = 30 * 24 * 3600
+ACCOUNT_SECONDS = 90 * 24 * 3600
+WANTED_MS = 500
+SWEEPER_MS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Builds key names below one prefix."""
+
+    prefix: str = "siteferry:"
+
+    def runs(self) -> str:
+        return f"{self.prefix}runs"
+
+    def live(self) -> str:
+        return f"{self.prefix}live"
+
+    def run(self, run: str) -> str:
+        return f"{self.prefix}run:{run}"
+
+    def items(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:items"
+
+    def attempts(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:attempts"
+
+    def fruitless(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:fruitless"
+
+    def claims(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:claims"
+
+    def replies(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:replies"
+
+    def waiting(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:waiting"
+
+    def outcomes(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:outcomes"
+
+    def failures(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:failures"
+
+    def workers(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:workers"
+
+    def previous(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:previous"
+
+    def tree(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:tree"
+
+    def warnings(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:warnings"
+
+    def account(self, account: str) -> str:
+        return f"{self.prefix}account:{account}"
+
+    def window(self, account: str) -> str:
+        return f"{self.prefix}account:{account}:window"
+
+    def turns(self, account: str) -> str:
+        return f"{self.prefix}account:{account}:turns"
+
+    def beats(self) -> str:
+        return f"{self.prefix}beats"
+
+    def delayed(self) -> str:
+        return f"{self.prefix}delayed"
+
+    def slots_of_account(self, account: str) -> str:
+        return f"{self.prefix}slots:account:{account}"
+
+    def slots_of_address(self, address: str) -> str:
+        return f"{self.prefix}slots:address:{address}"
+
+    def wanted(self, account: str) -> str:
+        return f"{self.prefix}wanted:{account}"
+
+    def target(self, target: str) -> str:
+        return f"{self.prefix}target:{target}"
+
+    def nodes(self) -> str:
+        return f"{self.prefix}nodes"
+
+    def sweeper(self) -> str:
+        return f"{self.prefix}sweeper"
+
+
+def target_digest(target: str) -> str:
+    """A short name for user, host and remote directory, safe in a key."""
+    return hashlib.sha256(target.encode()).hexdigest()[:24]

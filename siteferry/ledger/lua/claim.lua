@@ -1,0 +1,25 @@
+-- Claim one attempt at one item. Succeeds once; a copy of the message gets nothing.
+-- ARGV: prefix, run, item, attempt, node
+-- Gives nil, or {body, fruitless, run fields as a flat list}.
+local run, item, attempt, node = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local key = k_run(run)
+local state = redis.call('HGET', key, 'state')
+local account = redis.call('HGET', key, 'account')
+if not state or ended(state) then
+  if account then leave_window(account, run, item, attempt) end
+  return nil
+end
+if redis.call('HGET', k_part(run, 'attempts'), item) ~= attempt then return nil end
+local body = redis.call('HGET', k_part(run, 'items'), item)
+if not body then return nil end
+local member = member_of(run, item, attempt)
+if redis.call('HEXISTS', k_window(account), member) == 0 then return nil end
+if redis.call('HSETNX', k_part(run, 'claims'), item, attempt .. ' ' .. node) == 0 then
+  return nil
+end
+redis.call('HSET', k_window(account), member, node .. ' ' .. now())
+redis.call('ZADD', k_beats(), now(), member)
+if state == 'queued' then
+  redis.call('HSET', key, 'state', 'planning', 'started', now())
+end
+return { body, redis.call('HGET', k_part(run, 'fruitless'), item) or '0', redis.call('HGETALL', key) }

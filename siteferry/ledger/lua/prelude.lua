@@ -1,0 +1,185 @@
+-- Stands in front of every script. Names of keys (the same as in keys.py; a test compares the two)
+-- and the steps that several scripts share. ARGV[1] is always the key prefix.
+-- Time is Redis' own, in seconds with fractions, so that no worker's clock matters.
+
+local prefix = ARGV[1]
+local RUN_SECONDS = 30 * 24 * 3600
+local ACCOUNT_SECONDS = 90 * 24 * 3600
+
+local function k_runs() return prefix .. 'runs' end
+local function k_live() return prefix .. 'live' end
+local function k_run(run) return prefix .. 'run:' .. run end
+local function k_part(run, part) return prefix .. 'run:' .. run .. ':' .. part end
+local function k_account(account) return prefix .. 'account:' .. account end
+local function k_window(account) return prefix .. 'account:' .. account .. ':window' end
+local function k_turns(account) return prefix .. 'account:' .. account .. ':turns' end
+local function k_beats() return prefix .. 'beats' end
+local function k_delayed() return prefix .. 'delayed' end
+local function k_slots_account(account) return prefix .. 'slots:account:' .. account end
+local function k_slots_address(address) return prefix .. 'slots:address:' .. address end
+local function k_wanted(account) return prefix .. 'wanted:' .. account end
+local function k_target(target) return prefix .. 'target:' .. target end
+local function k_nodes() return prefix .. 'nodes' end
+local function k_sweeper() return prefix .. 'sweeper' end
+
+local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'claims', 'replies', 'waiting', 'outcomes',
+  'failures', 'workers', 'previous', 'tree', 'warnings' }
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+
+local function member_of(run, item, attempt) return run .. ' ' .. item .. ' ' .. attempt end
+
+local function split_member(member)
+  local run, item, attempt = string.match(member, '^(%S+) (%S+) (%d+)$')
+  return run, item, attempt
+end
+
+local function ended(state)
+  return state == 'done' or state == 'incomplete' or state == 'failed' or state == 'cancelled'
+end
+
+-- Every key of a run lives as long as the run: RUN_SECONDS after its last change of state.
+local function touch_run(run)
+  redis.call('EXPIRE', k_run(run), RUN_SECONDS)
+  for _, part in ipairs(RUN_PARTS) do
+    redis.call('EXPIRE', k_part(run, part), RUN_SECONDS)
+  end
+end
+
+-- Put an item behind (or before) those that wait for the account's window.
+local function enqueue(run, item, first)
+  local account = redis.call('HGET', k_run(run), 'account')
+  local waiting = k_part(run, 'waiting')
+  if redis.call('LLEN', waiting) == 0 then
+    -- A run stands in `turns` once, exactly while it has waiting items.
+    redis.call('LREM', k_turns(account), 0, run)
+    if first then redis.call('LPUSH', k_turns(account), run)
+    else redis.call('RPUSH', k_turns(account), run) end
+  elseif first == 'urgent' then
+    redis.call('LREM', k_turns(account), 0, run)
+    redis.call('LPUSH', k_turns(account), run)
+  end
+  if first then redis.call('LPUSH', waiting, item) else redis.call('RPUSH', waiting, item) end
+end
+
+local function new_item(run, item, body, first)
+  redis.call('HSET', k_part(run, 'items'), item, body)
+  redis.call('HSET', k_part(run, 'attempts'), item, 1)
+  redis.call('HINCRBY', k_run(run), 'open', 1)
+  enqueue(run, item, first)
+end
+
+-- End a run: what waits is dropped, the target is free in the same step.
+local function end_run(run, state)
+  local key = k_run(run)
+  redis.call('HSET', key, 'state', state, 'ended', now())
+  local account = redis.call('HGET', key, 'account')
+  redis.call('LREM', k_turns(account), 0, run)
+  redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
+    k_part(run, 'tree'))
+  if state == 'done' then redis.call('DEL', k_part(run, 'outcomes')) end
+  local target = k_target(redis.call('HGET', key, 'target'))
+  if redis.call('GET', target) == run then redis.call('DEL', target) end
+  redis.call('SREM', k_live(), run)
+  touch_run(run)
+end
+
+-- No item is open: what comes next for the run.
+local function advance(run)
+  local key = k_run(run)
+  if tonumber(redis.call('HGET', key, 'open')) > 0 then return end
+  local f = redis.call('HMGET', key, 'state', 'failed', 'on_failure', 'error')
+  local state, failed, on_failure, failure = f[1], tonumber(f[2]), f[3], f[4]
+  if ended(state) then return end
+  if state == 'publishing' then
+    end_run(run, (failed > 0 or failure) and 'incomplete' or 'done')
+  elseif failed > 0 and on_failure ~= 'publish' then
+    end_run(run, 'incomplete')
+  elseif failure then
+    end_run(run, 'incomplete')
+  else
+    redis.call('HSET', key, 'state', 'publishing')
+    new_item(run, 'publish', '{}', 'urgent')
+  end
+end
+
+-- Fill the account's window from its runs in turn; gives a list of {run, item, attempt}.
+local function fill(account, node)
+  local out = {}
+  local window, turns = k_window(account), k_turns(account)
+  local limit = tonumber(redis.call('HGET', k_account(account), 'limit') or '1')
+  local room = limit - redis.call('HLEN', window)
+  while room > 0 do
+    local run = redis.call('LPOP', turns)
+    if not run then break end
+    local item = redis.call('LPOP', k_part(run, 'waiting'))
+    if item then
+      if redis.call('LLEN', k_part(run, 'waiting')) > 0 then redis.call('RPUSH', turns, run) end
+      local attempt = redis.call('HGET', k_part(run, 'attempts'), item)
+      -- The first of them goes to the finisher's own queue, so only that one names its node.
+      local owner = (#out == 0 and node ~= '') and node or '-'
+      redis.call('HSET', window, member_of(run, item, attempt), owner .. ' ' .. now())
+      out[#out + 1] = { run, item, attempt }
+      room = room - 1
+    end
+  end
+  return out
+end
+
+-- Record file outcomes, each path once: {path, status, json, bytes}. Gives how many were new.
+local function record(run, node, outcomes)
+  local key = k_run(run)
+  local fresh = 0
+  for _, o in ipairs(outcomes) do
+    local path, status, json, bytes = o[1], o[2], o[3], o[4]
+    if status == 'transferred' then
+      if redis.call('HSETNX', k_part(run, 'outcomes'), path, json) == 1 then
+        fresh = fresh + 1
+        redis.call('HINCRBY', key, 'transferred', 1)
+        redis.call('HINCRBY', key, 'transferred_bytes', bytes)
+        redis.call('HINCRBY', k_part(run, 'workers'), node, 1)
+        if redis.call('HDEL', k_part(run, 'failures'), path) == 1 then
+          redis.call('HINCRBY', key, 'failed', -1)
+        end
+      end
+    elseif status == 'unpublished' then
+      if redis.call('HDEL', k_part(run, 'outcomes'), path) == 1 then
+        redis.call('HINCRBY', key, 'transferred', -1)
+        redis.call('HINCRBY', key, 'transferred_bytes', -bytes)
+      end
+      if redis.call('HSETNX', k_part(run, 'failures'), path, json) == 1 then
+        fresh = fresh + 1
+        redis.call('HINCRBY', key, 'failed', 1)
+      end
+    elseif redis.call('HEXISTS', k_part(run, 'outcomes'), path) == 0
+        and redis.call('HSETNX', k_part(run, 'failures'), path, json) == 1 then
+      fresh = fresh + 1
+      redis.call('HINCRBY', key, 'failed', 1)
+    end
+  end
+  return fresh
+end
+
+-- Whether this attempt at this item is the one that counts, claimed by this node.
+local function holds(run, item, attempt, node)
+  return redis.call('HGET', k_part(run, 'claims'), item) == attempt .. ' ' .. node
+end
+
+local function leave_window(account, run, item, attempt)
+  local member = member_of(run, item, attempt)
+  redis.call('HDEL', k_window(account), member)
+  redis.call('ZREM', k_beats(), member)
+end
+
+-- Give an item out again as its next attempt, after `delay` seconds.
+local function next_attempt(run, item, delay, fruitful)
+  redis.call('HINCRBY', k_part(run, 'attempts'), item, 1)
+  redis.call('HDEL', k_part(run, 'claims'), item)
+  if fruitful then redis.call('HDEL', k_part(run, 'fruitless'), item)
+  else redis.call('HINCRBY', k_part(run, 'fruitless'), item, 1) end
+  if delay > 0 then redis.call('ZADD', k_delayed(), now() + delay, run .. ' ' .. item)
+  else enqueue(run, item, true) end
+end

@@ -1,0 +1,240 @@
+"""Runs: started once for a target, looked at as snapshots, with what the plan leaves for later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from siteferry.errors import TargetHeld, UnknownRun
+from siteferry.ledger.connection import Connection
+from siteferry.ledger.items import members
+from siteferry.ledger.keys import RUN_SECONDS, target_digest
+from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
+
+_MOST_FAILURES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a producer says of a run: no secret, no source, only names and options."""
+
+    run: str
+    site: str
+    direction: Direction
+    account: str
+    target: str
+    connections: int
+    on_failure: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The ledger's side of what producers and reports do. All methods raise LedgerUnreachable."""
+
+    connection: Connection
+
+    def start(self, new: NewRun) -> list[Member]:
+        """Enter a run with its plan item; gives what may be sent now.
+
+        Raises:
+            TargetHeld: another run holds the target.
+        """
+        fields = {
+            "site": new.site,
+            "direction": new.direction.value,
+            "on_failure": new.on_failure,
+            "options": json.dumps(new.options),
+        }
+        ok, answer = self.connection.run_script(
+            "start",
+            new.run,
+            target_digest(new.target),
+            new.account,
+            new.connections,
+            "{}",
+            json.dumps(fields),
+        )
+        if not ok:
+            raise TargetHeld(
+                f"run {answer} holds the target of {new.site}",
+                next_step=f"Wait for it (siteferry watch {answer}), then start again.",
+            )
+        return members(answer)
+
+    def state(self, run: str) -> RunState | None:
+        """The state of a run, None when the ledger does not know it."""
+        key = self.connection.keys.run(run)
+        text = self.connection.call(lambda: self.connection.client.hget(key, "state"))
+        return RunState(text) if text else None
+
+    def latest(self, most: int = 50) -> list[str]:
+        """The newest runs, newest first."""
+        key = self.connection.keys.runs()
+        return list(
+            self.connection.call(lambda: self.connection.client.zrevrange(key, 0, most - 1))
+        )
+
+    def set_fields(self, run: str, fields: Mapping[str, str | int | float]) -> None:
+        """Write facts of a run that no item's end depends on."""
+        key = self.connection.keys.run(run)
+        self.connection.call(lambda: self.connection.client.hset(key, mapping=dict(fields)))
+
+    def warn(self, run: str, texts: Sequence[str]) -> None:
+        """Replace the run's warnings."""
+        if texts:
+            self._replace_list(self.connection.keys.warnings(run), texts)
+
+    def snapshot(self, run: str, *, details: bool = True) -> Snapshot:
+        """What the ledger knows of a run now; without `details` no failures, workers, warnings.
+
+        Raises:
+            UnknownRun: it never was, or has expired.
+        """
+        keys, client = self.connection.keys, self.connection.client
+
+        def read() -> list[Any]:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(keys.run(run))
+                pipe.time()
+                if details:
+                    pipe.hscan(keys.failures(run), count=_MOST_FAILURES)
+                    pipe.hgetall(keys.workers(run))
+                    pipe.lrange(keys.warnings(run), 0, 999)
+                return list(pipe.execute())
+
+        answer = self.connection.call(read)
+        facts: dict[str, str] = answer[0]
+        if not facts:
+            raise UnknownRun(
+                f"the ledger knows no run {run}", next_step="siteferry runs lists those it knows."
+            )
+        seconds, micros = answer[1]
+        failures = answer[2][1] if details else {}
+        return _snapshot(
+            run,
+            facts,
+            now=seconds + micros / 1e6,
+            failures=failures,
+            workers=answer[3] if details else {},
+            warnings=answer[4] if details else [],
+        )
+
+    # -- what the plan leaves for the items that follow --------------------------------------------
+
+    def keep_plan(
+        self, run: str, previous: Iterable[tuple[str, str]], tree: Mapping[str, object]
+    ) -> None:
+        """Keep the last manifest by directory, and the directories, for compare and publish."""
+        keys, client = self.connection.keys, self.connection.client
+        parts = dict(previous)
+
+        def write() -> None:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.delete(keys.previous(run))
+                if parts:
+                    pipe.hset(keys.previous(run), mapping=parts)
+                    pipe.expire(keys.previous(run), RUN_SECONDS)
+                pipe.set(keys.tree(run), json.dumps(tree), ex=RUN_SECONDS)
+                pipe.execute()
+
+        self.connection.call(write)
+
+    def previous_parts(self, run: str, directories: Sequence[str]) -> dict[str, str]:
+        """The last manifest's parts for these directories; one that it did not know is absent."""
+        key, client = self.connection.keys.previous(run), self.connection.client
+        texts = self.connection.call(lambda: client.hmget(key, list(directories)))
+        return {d: text for d, text in zip(directories, texts, strict=True) if text is not None}
+
+    def all_previous_parts(self, run: str) -> dict[str, str]:
+        """The whole last manifest by directory."""
+        key, client = self.connection.keys.previous(run), self.connection.client
+        return dict(self.connection.call(lambda: client.hgetall(key)))
+
+    def tree(self, run: str) -> dict[str, Any]:
+        """What `keep_plan` kept as the tree."""
+        key, client = self.connection.keys.tree(run), self.connection.client
+        text = self.connection.call(lambda: client.get(key))
+        return dict(json.loads(text)) if text else {}
+
+    def outcomes(self, run: str) -> dict[str, dict[str, Any]]:
+        """The facts of every transferred path."""
+        key, client = self.connection.keys.outcomes(run), self.connection.client
+        rows = self.connection.call(lambda: client.hgetall(key))
+        return {path: json.loads(text) for path, text in rows.items()}
+
+    def recorded(self, run: str, paths: Sequence[str]) -> set[str]:
+        """Those of `paths` that have an outcome already, good or bad."""
+        keys, client = self.connection.keys, self.connection.client
+
+        def read() -> list[Any]:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.hmget(keys.outcomes(run), list(paths))
+                pipe.hmget(keys.failures(run), list(paths))
+                return list(pipe.execute())
+
+        good, bad = self.connection.call(read)
+        return {
+            p for p, g, b in zip(paths, good, bad, strict=True) if g is not None or b is not None
+        }
+
+    def _replace_list(self, key: str, values: Sequence[str]) -> None:
+        client = self.connection.client
+
+        def write() -> None:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.delete(key)
+                pipe.rpush(key, *values)
+                pipe.expire(key, RUN_SECONDS)
+                pipe.execute()
+
+        self.connection.call(write)
+
+
+def _snapshot(
+    run: str,
+    facts: Mapping[str, str],
+    *,
+    now: float,
+    failures: Mapping[str, str],
+    workers: Mapping[str, str],
+    warnings: Sequence[str],
+) -> Snapshot:
+    def number(name: str) -> int:
+        return int(facts.get(name, "0"))
+
+    def seconds(name: str) -> float | None:
+        return float(facts[name]) if name in facts else None
+
+    return Snapshot(
+        run=run,
+        site=facts["site"],
+        direction=Direction(facts["direction"]),
+        state=RunState(facts["state"]),
+        created=float(facts["created"]),
+        now=now,
+        started=seconds("started"),
+        ended=seconds("ended"),
+        publishing_since=seconds("publishing_since"),
+        planned="planned" in facts,
+        comparing=number("comparing"),
+        files_found=number("files_found"),
+        bytes_found=number("bytes_found"),
+        files_to_send=number("files_to_send"),
+        bytes_to_send=number("bytes_to_send"),
+        transferred=number("transferred"),
+        transferred_bytes=number("transferred_bytes"),
+        skipped=number("skipped"),
+        failed=number("failed"),
+        deleted=number("deleted"),
+        dirs_created=number("dirs_created"),
+        publish_seconds=seconds("publish_seconds"),
+        error=RunFailure(**json.loads(facts["error"])) if "error" in facts else None,
+        failures=tuple(
+            FileFailure(path=path, **json.loads(text)) for path, text in sorted(failures.items())
+        ),
+        warnings=tuple(warnings),
+        workers={node: int(count) for node, count in sorted(workers.items())},
+    )

@@ -1,0 +1,194 @@
+"""Carries out a journal that stands on the server: from the start, or where another was cut off."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from siteferry.errors import DocumentDamaged, SiteferryError
+from siteferry.ftp.directories import make_directories, remove_tree
+from siteferry.ftp.documents import exists, read_document, write_document
+from siteferry.ftp.renames import Rename, rename_all
+from siteferry.ftp.session import Session
+from siteferry.log import get_logger
+from siteferry.publish.staging import Base
+from siteferry.tree import journal as journals
+from siteferry.tree import manifest as manifests
+from siteferry.tree.journal import Journal, Move, PutAside
+
+_RENAMES_A_BURST = 100
+
+T = TypeVar("T")
+
+_log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Published:
+    """What a publish did: the paths that the server refused for good, and for how many seconds
+    visitors could see both versions."""
+
+    failed: dict[str, SiteferryError] = field(default_factory=dict)
+    mixed_seconds: float = 0.0
+
+
+def find_journal(session: Session, base: Base) -> Journal | None:
+    """The journal of a publish that was begun and not finished, if there is one.
+
+    Raises:
+        DocumentDamaged: one stands there but cannot be read; nothing was touched.
+    """
+    if not exists(session, base.journal):
+        return None
+    try:
+        return journals.decode(read_document(session, base.journal))
+    except DocumentDamaged as error:
+        raise DocumentDamaged(
+            f"the publish journal {base.journal} is damaged: {error.message}",
+            next_step="Look at that file and at its run's directory beside it; when the site is as "
+            "you want it, delete both.",
+        ) from error
+
+
+def write_journal(session: Session, base: Base, journal: Journal) -> None:
+    """Put the journal on the server: read back under a staged name, then renamed, so that a
+    journal that stands is always whole. From here on the publish is only ever finished."""
+    draft = posixpath.join(journal.staging, ".htjournal")
+    content = journals.encode(journal)
+    write_document(session, draft, content)
+    for error in rename_all(session, [Rename(draft, base.journal, len(content))]).values():
+        raise error
+
+
+def carry_out(
+    session: Session,
+    base: Base,
+    journal: Journal,
+    may_go_on: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Published:
+    """Do all that the journal says and has not been done yet; it is removed last.
+
+    Every step can be repeated, and a step that is done already is recognised as done, so a second
+    worker may take over after any command.
+
+    Args:
+        may_go_on: called before each burst; raises LeaseLost when this worker must stop writing.
+
+    Raises:
+        SessionLost: the session is suspect; call again with another one.
+        LeaseLost: from `may_go_on`.
+    """
+    result = Published()
+    if exists(session, _staged(journal, journal.manifest.staged)):
+        _replace(session, base, journal, may_go_on, result, clock)
+    else:
+        _check_replaced(session, base, journal)
+    may_go_on()
+    trash = [_staged(journal, a.trash) for a in (*journal.clear, *journal.remove)]
+    remove_tree(session, journal.staging, trash)
+    session.command(f"DELE {base.journal}", "removing the publish journal")
+    return result
+
+
+def _replace(
+    session: Session,
+    base: Base,
+    journal: Journal,
+    may_go_on: Callable[[], None],
+    result: Published,
+    clock: Callable[[], float],
+) -> None:
+    """All that visitors can see. The manifest's rename ends it, and so tells a later worker that
+    what stands in the trash is only waiting to be removed."""
+    begin = clock()
+    _put_aside(session, base, journal, journal.clear, may_go_on, result)
+    may_go_on()
+    _, refused = make_directories(session, [base.live(d) for d in journal.directories])
+    for path, error in refused.items():
+        _log.warning("a directory could not be made", path=path, error=str(error))
+    for group in journal.classes:
+        _move(session, base, journal, group, may_go_on, result)
+    _put_aside(session, base, journal, journal.remove, may_go_on, result)
+    result.mixed_seconds = clock() - begin
+    may_go_on()
+    _put_manifest(session, base, journal, result)
+
+
+def _check_replaced(session: Session, base: Base, journal: Journal) -> None:
+    manifest = manifests.decode(read_document(session, base.manifest))
+    if manifest.run != journal.run:
+        raise DocumentDamaged(
+            f"the journal of run {journal.run} stands on the server, but what it staged is gone",
+            next_step=f"Delete {base.journal} and {base.manifest} there; the next import then "
+            "sends the whole site again.",
+        )
+
+
+def _move(
+    session: Session,
+    base: Base,
+    journal: Journal,
+    group: Sequence[Move],
+    may_go_on: Callable[[], None],
+    result: Published,
+) -> None:
+    for some in _slices(group):
+        may_go_on()
+        renames = {
+            Rename(_staged(journal, m.staged), base.live(m.target), m.size): m.target for m in some
+        }
+        for rename, error in rename_all(session, list(renames)).items():
+            result.failed[renames[rename]] = error
+
+
+def _put_aside(
+    session: Session,
+    base: Base,
+    journal: Journal,
+    asides: Sequence[PutAside],
+    may_go_on: Callable[[], None],
+    result: Published,
+) -> None:
+    # What is in the trash already is done: by now something new may stand at its old path.
+    trash = {aside: _staged(journal, aside.trash) for aside in asides}
+    for some in _slices(asides):
+        may_go_on()
+        done = _in_trash(session, [trash[aside] for aside in some])
+        renames = {
+            Rename(base.live(a.path), trash[a]): a.path for a in some if trash[a] not in done
+        }
+        for rename, error in rename_all(session, list(renames)).items():
+            result.failed[renames[rename]] = error
+
+
+def _in_trash(session: Session, names: Sequence[str]) -> set[str]:
+    # RNFR alone changes nothing and is accepted for whatever exists, file or directory.
+    replies = session.burst([f"RNFR {name}" for name in names])
+    return {name for name, reply in zip(names, replies, strict=True) if reply.code == 350}
+
+
+def _put_manifest(session: Session, base: Base, journal: Journal, result: Published) -> None:
+    """The new manifest takes its place; it must not claim what the server refused to move."""
+    staged = _staged(journal, journal.manifest.staged)
+    size = journal.manifest.size
+    if result.failed:
+        manifest = manifests.decode(read_document(session, staged))
+        files = {path: e for path, e in manifest.files.items() if path not in result.failed}
+        content = manifests.encode(replace(manifest, files=files))
+        size = len(content)
+        write_document(session, staged, content)
+    for error in rename_all(session, [Rename(staged, base.manifest, size)]).values():
+        raise error
+
+
+def _staged(journal: Journal, name: str) -> str:
+    return posixpath.join(journal.staging, name)
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _RENAMES_A_BURST):
+        yield items[start : start + _RENAMES_A_BURST]

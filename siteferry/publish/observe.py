@@ -1,0 +1,61 @@
+"""Looks at the places that a publish wants to take, before anything is touched."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from siteferry.ftp.directories import are_directories, are_files, list_names
+from siteferry.ftp.session import Session
+from siteferry.publish.staging import BASE_NAME, Base
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What stands at the wanted places. Published paths, not remote ones.
+
+    `existing`: wanted directories that are there. `files`: wanted directories where a file stands.
+    `folders`: wanted files where a directory stands, with all files in it.
+    """
+
+    existing: frozenset[str]
+    files: frozenset[str]
+    folders: dict[str, frozenset[str]]
+
+
+def observe(
+    session: Session, base: Base, directories: Sequence[str], files: Collection[str]
+) -> Observed:
+    """Look at the places of new directories and new files, in a few bursts.
+
+    Args:
+        directories: wanted directories that we did not publish before, parents first.
+        files: wanted files that we did not publish before.
+    """
+    existing = are_directories(session, [base.live(d) for d in directories])
+    missing = [d for d in directories if base.live(d) not in existing]
+    # Nothing can stand below what is missing, so only the topmost missing ones are looked at.
+    gone = set(missing)
+    tops = [d for d in missing if posixpath.dirname(d) not in gone]
+    in_the_way = are_files(session, [base.live(d) for d in tops])
+    places = [f for f in files if posixpath.dirname(f) not in gone]
+    blocked = are_directories(session, [base.live(f) for f in places])
+    return Observed(
+        existing=frozenset(d for d in directories if base.live(d) in existing),
+        files=frozenset(d for d in tops if base.live(d) in in_the_way),
+        folders={
+            path: frozenset(_files_below(session, base, path))
+            for path in places
+            if base.live(path) in blocked
+        },
+    )
+
+
+def _files_below(session: Session, base: Base, directory: str) -> list[str]:
+    folders, names = list_names(session, base.live(directory))
+    found = [posixpath.join(directory, name) for name in names]
+    for folder in folders:
+        if folder != BASE_NAME:
+            found.extend(_files_below(session, base, posixpath.join(directory, folder)))
+    return found

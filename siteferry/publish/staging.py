@@ -1,0 +1,130 @@
+"""Where a run keeps what it has sent until it is published, and siteferry's own documents."""
+
+from __future__ import annotations
+
+import datetime as dt
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from siteferry.errors import RemoteDirectoryRefused, SiteferryError
+from siteferry.ftp.directories import are_directories, list_names, make_directories, remove_tree
+from siteferry.ftp.session import Session
+from siteferry.log import get_logger
+from siteferry.run import RunState
+
+BASE_NAME = ".htsiteferry"
+MANIFEST_NAME = ".htmanifest"
+JOURNAL_NAME = ".htjournal"
+
+_RUN_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+_FORGOTTEN_AFTER = dt.timedelta(days=1)
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """siteferry's directory for one website on the server (absolute path)."""
+
+    path: str
+    remote_dir: str
+
+    @property
+    def manifest(self) -> str:
+        return posixpath.join(self.path, MANIFEST_NAME)
+
+    @property
+    def journal(self) -> str:
+        return posixpath.join(self.path, JOURNAL_NAME)
+
+    def staging(self, run: str) -> str:
+        return posixpath.join(self.path, run)
+
+    def live(self, path: str) -> str:
+        """The absolute remote path of a published path."""
+        return posixpath.join(self.remote_dir, path) if path else self.remote_dir
+
+
+def base_of(remote_dir: str, staging_dir: str | None) -> Base:
+    """The base for a website: below its remote directory unless configured elsewhere.
+
+    Names begin with `.ht`, which Apache's stock configuration does not serve.
+    """
+    root = posixpath.normpath("/" + remote_dir.strip("/"))
+    return Base(staging_dir or posixpath.join(root, BASE_NAME), root)
+
+
+def staged_name(item: str, attempt: int, index: int) -> str:
+    """The name of one file in the staging directory: item and attempt are in it, so that no two
+    attempts ever write to the same name."""
+    return f".ht{item}.{attempt}.{index}"
+
+
+def trash_name(index: int) -> str:
+    return f".httrash.{index}"
+
+
+def prepare_staging(session: Session, base: Base, run: str) -> None:
+    """Make the staging directory of `run` and what leads to it.
+
+    Raises:
+        RemoteDirectoryRefused: the server does not let us.
+    """
+    staging = base.staging(run)
+    chain = [staging]
+    while (above := posixpath.dirname(chain[0])) != "/":
+        chain.insert(0, above)
+    _, refused = make_directories(session, chain)
+    if staging in refused:
+        cause = refused[staging]
+        raise RemoteDirectoryRefused(
+            f"the remote directory {base.remote_dir} cannot be written",
+            reply=cause.reply,
+            next_step="Check ftp.remote_dir, and that the FTP account may write there.",
+        ) from cause
+
+
+def remove_old_stagings(
+    session: Session,
+    base: Base,
+    own: str,
+    state_of: Callable[[str], RunState | None],
+    now: dt.datetime,
+) -> list[str]:
+    """Remove what dead runs have left in the base, each directory by its exact name.
+
+    Best effort: what cannot be removed now is tried again after the next publish.
+
+    Args:
+        own: the run that does this.
+        state_of: the ledger's word on a run; None: it does not know it.
+    """
+    if not are_directories(session, [base.path]):
+        return []
+    removed: list[str] = []
+    for name in list_names(session, base.path)[0]:
+        if name == own or not _is_dead(name, state_of, now):
+            continue
+        try:
+            remove_tree(session, base.staging(name))
+        except SiteferryError as error:
+            if session.lost:
+                raise
+            _log.warning("an old staging directory stays", run=name, error=str(error))
+        else:
+            removed.append(name)
+    return removed
+
+
+def _is_dead(name: str, state_of: Callable[[str], RunState | None], now: dt.datetime) -> bool:
+    """A run that the ledger knows to have ended; or one that it does not know and that began so
+    long ago that no other ledger's run is meant."""
+    if not _RUN_NAME.fullmatch(name):
+        return False
+    state = state_of(name)
+    if state is not None:
+        return state.ended
+    begun = dt.datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=dt.UTC)
+    return now - begun > _FORGOTTEN_AFTER

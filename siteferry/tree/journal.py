@@ -1,0 +1,133 @@
+"""The publish journal: everything that a publish will do, written to the server before it begins.
+
+Whoever finds it there can finish the publish from it alone. All paths are relative to the website's
+remote directory, `staged` and `trash` names to the run's staging directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from siteferry.errors import DocumentDamaged, PathRefused
+from siteferry.tree.framing import pack, unpack
+from siteferry.tree.paths import check_path
+
+FORMAT = "siteferry-journal"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A staged file and its place: `size` in bytes, `sha256` in hex of what was sent."""
+
+    staged: str
+    target: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAside:
+    """Something live that is renamed into the run's trash."""
+
+    path: str
+    trash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One publish, in the order in which it is carried out, field by field.
+
+    `clear` makes room where a file becomes a directory or the reverse; `classes` are the renames
+    with a barrier between one class and the next; `remove` is what the user asked to delete;
+    `manifest` replaces the old manifest last, under its own staged name.
+    """
+
+    run: str
+    site: str
+    staging: str
+    clear: tuple[PutAside, ...]
+    directories: tuple[str, ...]
+    classes: tuple[tuple[Move, ...], ...]
+    remove: tuple[PutAside, ...]
+    manifest: Move
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(move for group in self.classes for move in group)
+
+
+def encode(journal: Journal) -> bytes:
+    """The journal as it is uploaded, with its own checksum."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "run": journal.run,
+        "site": journal.site,
+        "staging": journal.staging,
+    }
+    return pack(
+        [
+            header,
+            [[aside.path, aside.trash] for aside in journal.clear],
+            list(journal.directories),
+            *([_row(move) for move in group] for group in journal.classes),
+            [[aside.path, aside.trash] for aside in journal.remove],
+            _row(journal.manifest),
+        ]
+    )
+
+
+def decode(data: bytes) -> Journal:
+    """Read a journal back.
+
+    Raises:
+        DocumentDamaged: cut short, changed, of an unknown version, or with paths that lead astray.
+    """
+    records = unpack(data, "the publish journal")
+    header = records[0]
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise DocumentDamaged("what stands on the server as the publish journal is none")
+    if header.get("version") != VERSION:
+        raise DocumentDamaged(
+            "the publish journal was written by another version of siteferry",
+            next_step="Run the import with the version that began the publish, or a newer one.",
+        )
+    try:
+        clear, directories, *classes, remove, manifest = records[1:]
+        journal = Journal(
+            run=str(header["run"]),
+            site=str(header["site"]),
+            staging=str(header["staging"]),
+            clear=tuple(PutAside(path, trash) for path, trash in _rows(clear)),
+            directories=tuple(_rows(directories)),
+            classes=tuple(tuple(Move(*row) for row in _rows(group)) for group in classes),
+            remove=tuple(PutAside(path, trash) for path, trash in _rows(remove)),
+            manifest=Move(*_rows(manifest)),
+        )
+        _check(journal)
+    except (ValueError, TypeError, KeyError, PathRefused) as error:
+        raise DocumentDamaged("the publish journal on the server makes no sense") from error
+    return journal
+
+
+def _row(move: Move) -> list[object]:
+    return [move.staged, move.target, move.size, move.sha256]
+
+
+def _rows(record: object) -> Sequence:  # type: ignore[type-arg]  # JSON: checked by what is built
+    if not isinstance(record, list):
+        raise TypeError("a list was expected")
+    return record
+
+
+def _check(journal: Journal) -> None:
+    for move in journal.moves:
+        check_path(move.target)
+        check_path(move.staged)
+    for aside in (*journal.clear, *journal.remove):
+        check_path(aside.path)
+        check_path(aside.trash)
+    for directory in journal.directories:
+        check_path(directory)

@@ -1,0 +1,151 @@
+"""Decides what a publish does: the journal, the new manifest, and the conflicts. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from siteferry.errors import TargetConflict
+from siteferry.tree.journal import Journal, Move, PutAside
+from siteferry.tree.manifest import Entry, Manifest
+from siteferry.tree.publish_order import PublishClass, in_classes
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A transferred file as the ledger keeps it: staged name, bytes, SHA-256, server's time."""
+
+    name: str
+    size: int
+    sha256: str
+    mtime: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run wants to publish, against what was published before."""
+
+    run: str
+    site: str
+    previous: Manifest
+    directories: frozenset[str]
+    staged: Mapping[str, Staged]
+
+    @property
+    def new_directories(self) -> list[str]:
+        """Directories that the last manifest does not have, parents first."""
+        return sorted(self.directories - self.previous.directories - {""})
+
+    @property
+    def new_files(self) -> list[str]:
+        """Files that the last manifest does not have."""
+        return sorted(path for path in self.staged if path not in self.previous.files)
+
+    @property
+    def nothing(self) -> bool:
+        return not self.staged and not self.new_directories
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """A journal to carry out, the manifest that goes with it, and what cannot be published.
+
+    The journal's own `manifest` is filled in by who knows how the manifest is written down.
+    """
+
+    journal: Journal
+    manifest: Manifest
+    conflicts: Mapping[str, TargetConflict]
+
+
+def plan_publish(
+    wanted: Wanted,
+    *,
+    staging: str,
+    order: Sequence[PublishClass],
+    existing: AbstractSet[str],
+    files_in_the_way: AbstractSet[str],
+    folders_in_the_way: Mapping[str, AbstractSet[str]],
+    trash_name_of: Iterable[str],
+) -> PublishPlan:
+    """Make the journal.
+
+    What stands in the way is put aside only when siteferry published all of it; anything else is a
+    conflict, for nothing is deleted that the user did not ask to delete.
+
+    Args:
+        existing: new directories that are on the server already.
+        files_in_the_way: wanted directories where a file stands.
+        folders_in_the_way: wanted files where a directory stands, with the files in it.
+        trash_name_of: an endless supply of names in the staging directory.
+    """
+    ours = wanted.previous.files
+    names = iter(trash_name_of)
+    clear: list[str] = []
+    blocked: dict[str, str] = {}
+    for path in sorted(files_in_the_way):
+        if path in ours:
+            clear.append(path)
+        else:
+            blocked[path] = f"a file that siteferry did not publish stands at {path}"
+    for path, found in sorted(folders_in_the_way.items()):
+        foreign = sorted(found - ours.keys())
+        if not foreign:
+            clear.append(path)
+        else:
+            some = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
+            blocked[path] = f"the directory {path} holds what siteferry did not publish: {some}"
+    conflicts = {
+        path: TargetConflict(
+            reason, next_step="Move it away on the server, then run the same import again."
+        )
+        for path in wanted.staged
+        if (reason := _first_blocked(path, blocked))
+    }
+    moves = {path: s for path, s in wanted.staged.items() if path not in conflicts}
+    directories = [
+        d for d in wanted.new_directories if d not in existing and not _first_blocked(d, blocked)
+    ]
+    cleared = set(clear)
+    kept = {path: entry for path, entry in ours.items() if not _within(path, cleared)}
+    journal = Journal(
+        run=wanted.run,
+        site=wanted.site,
+        staging=staging,
+        clear=tuple(PutAside(path, next(names)) for path in clear),
+        directories=tuple(directories),
+        classes=tuple(
+            tuple(Move(moves[p].name, p, moves[p].size, moves[p].sha256) for p in group)
+            for group in in_classes(list(moves), order)
+        ),
+        remove=(),
+        manifest=Move("", "", 0, ""),
+    )
+    manifest = Manifest(
+        run=wanted.run,
+        site=wanted.site,
+        directories=frozenset(d for d in wanted.directories if not _first_blocked(d, blocked))
+        | frozenset(d for d in wanted.previous.directories if not _within(d, cleared)),
+        files=kept | {p: Entry(s.size, s.sha256, s.mtime) for p, s in moves.items()},
+    )
+    return PublishPlan(journal, manifest, conflicts)
+
+
+def _above(path: str) -> list[str]:
+    above: list[str] = []
+    while path := posixpath.dirname(path):
+        above.append(path)
+    return above
+
+
+def _within(path: str, places: AbstractSet[str]) -> bool:
+    return path in places or any(above in places for above in _above(path))
+
+
+def _first_blocked(path: str, blocked: Mapping[str, str]) -> str | None:
+    for place in (path, *_above(path)):
+        if place in blocked:
+            return blocked[place]
+    return None

@@ -1,0 +1,134 @@
+"""The publish item: staged files take their places, once every transfer has succeeded."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from siteferry.dispatch.work import Work
+from siteferry.errors import SiteferryError
+from siteferry.ftp.documents import write_document
+from siteferry.ftp.session import Session
+from siteferry.ledger.items import Finish, Outcome, Status
+from siteferry.log import get_logger
+from siteferry.publish.carry_out import carry_out, find_journal, write_journal
+from siteferry.publish.observe import observe
+from siteferry.publish.staging import (
+    MANIFEST_NAME,
+    prepare_staging,
+    remove_old_stagings,
+    trash_name,
+)
+from siteferry.run import ItemKind
+from siteferry.tree import manifest as manifests
+from siteferry.tree.journal import Journal, Move
+from siteferry.tree.manifest import Entry, Manifest
+from siteferry.tree.publish_plan import PublishPlan, Staged, Wanted, plan_publish
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStep:
+    """Publishes a run, or goes on with its publish where another worker left it."""
+
+    kind: ItemKind = ItemKind.PUBLISH
+
+    def carry(self, work: Work) -> Finish:
+        """Publish; nothing of the live site is touched before the journal stands."""
+        wanted = gather(work)
+        if wanted.nothing:
+            return Finish()
+        with work.session() as session:
+            journal = find_journal(session, work.base) if work.member.attempt > 1 else None
+            conflicts: Mapping[str, SiteferryError] = {}
+            if journal is None or journal.run != work.member.run:
+                plan = _plan(work, session, wanted)
+                conflicts = plan.conflicts
+                if conflicts and work.claim.facts["on_failure"] != "publish":
+                    return Finish(outcomes=_refused(work, conflicts, wanted))
+                journal = _put_journal(work, session, plan)
+            work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
+            result = carry_out(session, work.base, journal, work.check)
+            _sweep(work, session)
+        seconds = round(result.mixed_seconds, 3)
+        _log.info("published", files=len(journal.moves), mixed_seconds=seconds)
+        return Finish(
+            outcomes=_refused(work, {**result.failed, **conflicts}, wanted),
+            fields={"publish_seconds": seconds},
+            counts={"dirs_created": len(journal.directories)},
+        )
+
+    def give_up(self, work: Work, error: SiteferryError) -> None:
+        """The run ends; a journal that stands is finished by the next command."""
+
+
+def gather(work: Work) -> Wanted:
+    """What the run's items have left in the ledger, put together."""
+    runs, run = work.runtime.runs, work.member.run
+    tree = runs.tree(run)
+    files: dict[str, Entry] = {}
+    for directory, text in runs.all_previous_parts(run).items():
+        prefix = f"{directory}/" if directory else ""
+        for name, entry in manifests.decode_part(text).items():
+            files[prefix + name] = entry
+    previous = Manifest(
+        run=run,
+        site=work.website.name,
+        directories=frozenset(tree["previous"]),
+        files=files,
+    )
+    staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run).items()}
+    return Wanted(run, work.website.name, previous, frozenset(tree["directories"]), staged)
+
+
+def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
+    observed = observe(session, work.base, wanted.new_directories, wanted.new_files)
+    return plan_publish(
+        wanted,
+        staging=work.base.staging(work.member.run),
+        order=work.website.publish_order,
+        existing=observed.existing,
+        files_in_the_way=observed.files,
+        folders_in_the_way=observed.folders,
+        trash_name_of=map(trash_name, itertools.count()),
+    )
+
+
+def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
+    """Manifest and journal go to the server; once the journal stands there is no way back."""
+    run, base = work.member.run, work.base
+    content = manifests.encode(plan.manifest)
+    digest = hashlib.sha256(content).hexdigest()
+    journal = replace(
+        plan.journal, manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest)
+    )
+    prepare_staging(session, base, run)
+    write_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
+    work.check()
+    write_journal(session, base, journal)
+    return journal
+
+
+def _sweep(work: Work, session: Session) -> None:
+    now = dt.datetime.now(dt.UTC)
+    runs = work.runtime.runs
+    removed = remove_old_stagings(session, work.base, work.member.run, runs.state, now)
+    if removed:
+        _log.info("removed what earlier runs had staged", runs=removed)
+
+
+def _refused(work: Work, errors: Mapping[str, SiteferryError], wanted: Wanted) -> list[Outcome]:
+    return [
+        work.failure(
+            path,
+            error,
+            Status.UNPUBLISHED,
+            wanted.staged[path].size if path in wanted.staged else 0,
+        )
+        for path, error in errors.items()
+    ]
