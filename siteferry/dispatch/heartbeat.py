@@ -90,6 +90,7 @@ class Keepers:
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=5)
+        self._threads.clear()
         self.runtime.pool.close_idle(everything=True)
 
     def _run(self, name: str, seconds: float, action: Callable[[], None]) -> None:

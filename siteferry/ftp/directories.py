@@ -41,9 +41,21 @@ def make_directories(
 
 def are_directories(session: Session, paths: Sequence[str]) -> set[str]:
     """Those of `paths` that can be entered; one burst of CWD. Paths used later are absolute, so
-    where the session stands afterwards does not matter."""
+    where the session stands afterwards does not matter. Meant for paths that are likely there."""
     replies = session.burst([f"CWD {p}" for p in paths])
     return {path for path, reply in zip(paths, replies, strict=True) if reply.ok}
+
+
+def present(session: Session, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` where something stands, a file or a directory; one burst of RNFR.
+
+    RNFR alone changes nothing. CWD would tell as much, but Pure-FTPd punishes each one that fails
+    with a longer wait, and ends the session after some.
+    """
+    if not paths:
+        return set()
+    *replies, _ = session.burst([*(f"RNFR {p}" for p in paths), "NOOP"])
+    return {path for path, reply in zip(paths, replies, strict=True) if reply.code == 350}
 
 
 def are_files(session: Session, paths: Sequence[str]) -> set[str]:

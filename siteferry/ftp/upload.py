@@ -86,7 +86,7 @@ def upload_files(
         if isinstance(outcome, SiteferryError):
             yield upload, outcome
         else:
-            before = _Sent(upload, outcome, _after(session, upload))
+            before = _Sent(upload, outcome, _after(session, upload, outcome))
     if before:
         yield before.upload, _verdict(session, before, session.burst(before.after))
 
@@ -140,10 +140,10 @@ def _end_quietly(
     return cause
 
 
-def _after(session: Session, upload: Upload) -> list[str]:
+def _after(session: Session, upload: Upload, digest: Digest) -> list[str]:
     commands = [f"SIZE {upload.remote}"]
     if session.profile.time_verb:
-        stamp = dt.datetime.fromtimestamp(upload.found.mtime, dt.UTC).strftime("%Y%m%d%H%M%S")
+        stamp = dt.datetime.fromtimestamp(digest.mtime, dt.UTC).strftime("%Y%m%d%H%M%S")
         commands.append(f"{session.profile.time_verb} {stamp} {upload.remote}")
     return commands
 
@@ -163,7 +163,7 @@ def _verdict(session: Session, sent: _Sent, replies: list[Reply]) -> Stored | Si
     mtime: int | None = None
     if len(replies) > 1:
         if replies[1].ok:
-            mtime = sent.upload.found.mtime
+            mtime = sent.digest.mtime
         else:
             # MDTM with a time is vsftpd's: others look for a file of that name, or know no such
             # syntax. The file is whole either way.

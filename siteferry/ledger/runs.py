@@ -77,6 +77,11 @@ class Runs:
             self.connection.call(lambda: self.connection.client.zrevrange(key, 0, most - 1))
         )
 
+    def live(self) -> int:
+        """How many runs have not ended."""
+        key, client = self.connection.keys.live(), self.connection.client
+        return int(self.connection.call(lambda: client.scard(key)))
+
     def set_fields(self, run: str, fields: Mapping[str, str | int | float]) -> None:
         """Write facts of a run that no item's end depends on."""
         key = self.connection.keys.run(run)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from siteferry.errors import DocumentDamaged, SiteferryError
-from siteferry.ftp.directories import make_directories, remove_tree
+from siteferry.ftp.directories import make_directories, present, remove_tree
 from siteferry.ftp.documents import exists, read_document, write_document
 from siteferry.ftp.renames import Rename, rename_all
 from siteferry.ftp.session import Session
@@ -157,18 +157,12 @@ def _put_aside(
     trash = {aside: _staged(journal, aside.trash) for aside in asides}
     for some in _slices(asides):
         may_go_on()
-        done = _in_trash(session, [trash[aside] for aside in some])
+        done = present(session, [trash[aside] for aside in some])
         renames = {
             Rename(base.live(a.path), trash[a]): a.path for a in some if trash[a] not in done
         }
         for rename, error in rename_all(session, list(renames)).items():
             result.failed[renames[rename]] = error
-
-
-def _in_trash(session: Session, names: Sequence[str]) -> set[str]:
-    # RNFR alone changes nothing and is accepted for whatever exists, file or directory.
-    replies = session.burst([f"RNFR {name}" for name in names])
-    return {name for name, reply in zip(names, replies, strict=True) if reply.code == 350}
 
 
 def _put_manifest(session: Session, base: Base, journal: Journal, result: Published) -> None:

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from siteferry.ftp.directories import are_directories, are_files, list_names
+from siteferry.ftp.directories import are_files, list_names, present
 from siteferry.ftp.session import Session
 from siteferry.publish.staging import BASE_NAME, Base
 
@@ -33,21 +33,21 @@ def observe(
         directories: wanted directories that we did not publish before, parents first.
         files: wanted files that we did not publish before.
     """
-    existing = are_directories(session, [base.live(d) for d in directories])
-    missing = [d for d in directories if base.live(d) not in existing]
-    # Nothing can stand below what is missing, so only the topmost missing ones are looked at.
-    gone = set(missing)
-    tops = [d for d in missing if posixpath.dirname(d) not in gone]
-    in_the_way = are_files(session, [base.live(d) for d in tops])
-    places = [f for f in files if posixpath.dirname(f) not in gone]
-    blocked = are_directories(session, [base.live(f) for f in places])
+    there = present(session, [base.live(d) for d in directories])
+    as_files = are_files(session, sorted(there))
+    existing = {d for d in directories if base.live(d) in there and base.live(d) not in as_files}
+    # Nothing can stand in a directory that is not there.
+    missing = set(directories) - existing
+    places = [base.live(f) for f in files if posixpath.dirname(f) not in missing]
+    taken = present(session, places)
+    folders = taken - are_files(session, sorted(taken))
     return Observed(
-        existing=frozenset(d for d in directories if base.live(d) in existing),
-        files=frozenset(d for d in tops if base.live(d) in in_the_way),
+        existing=frozenset(existing),
+        files=frozenset(d for d in directories if base.live(d) in as_files),
         folders={
             path: frozenset(_files_below(session, base, path))
-            for path in places
-            if base.live(path) in blocked
+            for path in files
+            if base.live(path) in folders
         },
     )
 

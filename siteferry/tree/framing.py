@@ -39,7 +39,7 @@ def unpack(data: bytes, what: str) -> list[object]:
         if sealed != {"sha256": hashlib.sha256(body).hexdigest()}:
             raise DocumentDamaged(f"{what} on the server has a wrong checksum")
         return [json.loads(line) for line in body.splitlines()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DocumentDamaged(f"{what} on the server cannot be read") from error
 
 
