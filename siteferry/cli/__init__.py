@@ -111,5 +111,6 @@ def main() -> None:
     except SiteferryError as error:
         from siteferry.report.as_text import one_line
 
-        click.echo(f"siteferry: {one_line(str(error))}", err=True)
+        for line in f"siteferry: {error}".splitlines():
+            click.echo(one_line(line), err=True)
         sys.exit(error.exit_code)

@@ -47,15 +47,26 @@ def are_directories(session: Session, paths: Sequence[str]) -> set[str]:
 
 
 def present(session: Session, paths: Sequence[str]) -> set[str]:
-    """Those of `paths` where something stands, a file or a directory; one burst of RNFR.
+    """Those of `paths` where something stands, a file or a directory; one burst, or two.
 
-    RNFR alone changes nothing. CWD would tell as much, but Pure-FTPd punishes each one that fails
-    with a longer wait, and ends the session after some.
+    Not by RNFR: ProFTPD 1.3.8 then refuses everything but RNTO, and there, in Pure-FTPd and in
+    pyftpdlib the RNFR lasts, so that a later RNTO whose own RNFR failed would move the wrong file.
+    CWD to what is missing is kept from Pure-FTPd, which punishes each with a longer wait and ends
+    the session after some; servers without MLST (RFC 3659; vsftpd, IIS) do not.
+
+    Raises:
+        SiteferryError: a transient refusal, from which nothing can be concluded.
     """
-    if not paths:
-        return set()
-    *replies, _ = session.burst([*(f"RNFR {p}" for p in paths), "NOOP"])
-    return {path for path, reply in zip(paths, replies, strict=True) if reply.code == 350}
+    if "MLST" not in session.profile.features:
+        files = are_files(session, paths)
+        return files | are_directories(session, [path for path in paths if path not in files])
+    there: set[str] = set()
+    for path, reply in zip(paths, session.burst([f"MLST {p}" for p in paths]), strict=True):
+        if reply.ok:
+            there.add(path)
+        elif reply.code < 500:
+            raise error_for(reply, f"looking at {path}")
+    return there
 
 
 def are_files(session: Session, paths: Sequence[str]) -> set[str]:

@@ -103,14 +103,15 @@ def login_error(reply: Reply) -> SiteferryError:
             reply=text,
             next_step="Lower ftp.max_connections of the website.",
         )
-    if reply.code == 421 or 400 <= reply.code < 500:
-        return SessionLost("the server turned the login away", reply=text)
-    if _TLS_WANTED.search(text):
+    # Pure-FTPd says it with a 421, the others with 530 or 550.
+    if (reply.code == 421 or reply.code >= 500) and _TLS_WANTED.search(text):
         return HostError(
             "the server demands an encrypted session",
             reply=text,
             next_step="Set ftp.security: explicit for the website.",
         )
+    if 400 <= reply.code < 500:
+        return SessionLost("the server turned the login away", reply=text)
     return LoginRefused(
         "the host does not accept the user name or the password",
         reply=text,

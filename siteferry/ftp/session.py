@@ -152,11 +152,16 @@ class Session(ftplib.FTP_TLS):
             self.encrypted = True
 
     def _login(self, username: str, password: Secret) -> None:
-        reply = self.burst([f"USER {username}"])[0]
+        # Not by burst(), for which a 421 is only the end: here its text tells why we may not enter.
+        reply = self._ask(f"USER {username}")
         if reply.code == 331:
-            reply = self.burst([f"PASS {password.reveal()}"])[0]
+            reply = self._ask(f"PASS {password.reveal()}")
         if not reply.ok:
             raise login_error(reply)
+
+    def _ask(self, command: str) -> Reply:
+        self.write_lines([self.encode(command)])
+        return self.read_reply()
 
     def _prepare(self) -> None:
         commands = ["TYPE I", "FEAT"]
@@ -249,6 +254,8 @@ class Session(ftplib.FTP_TLS):
         """
         try:
             lines = [self._read_line()]
+            # The code first: "SSH-2.0-..." is not the first line of many.
+            parse_reply(tuple(lines))
             if lines[0][3:4] == "-":
                 last = lines[0][:3] + " "
                 while not lines[-1].startswith(last):
@@ -273,6 +280,8 @@ class Session(ftplib.FTP_TLS):
             raise SessionLost("the server closed the control connection")
         if len(raw) > _LONGEST_LINE_BYTES:
             raise SessionLost("the server sent a reply line that is too long")
+        if not raw.endswith(b"\n"):
+            raise SessionLost("the server hung up in the middle of a reply", reply=repr(raw))
         return raw.rstrip(b"\r\n").decode(self.encoding, "backslashreplace")
 
     # -- ftplib's own reading and writing, for ftputil on top -------------------------------------
@@ -294,12 +303,16 @@ class Session(ftplib.FTP_TLS):
         port = self.passive_port(self.burst([self.passive_verb()])[0])
         self.write_lines([self.encode(cmd)])
         conn = self.connect_data(port)
-        reply = self.read_reply()
-        if not reply.preliminary:
+        try:
+            reply = self.read_reply()
+            if reply.preliminary:
+                return self.secure_data(conn), None
+        except BaseException:
             conn.close()
-            # ftplib's callers (ftputil among them) tell errors apart by ftplib's classes.
-            raise (ftplib.error_perm if reply.code >= 500 else ftplib.error_temp)(reply.text)
-        return self.secure_data(conn), None
+            raise
+        conn.close()
+        # ftplib's callers (ftputil among them) tell errors apart by ftplib's classes.
+        raise (ftplib.error_perm if reply.code >= 500 else ftplib.error_temp)(reply.text)
 
     # -- data connections ------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from siteferry.errors import (
@@ -15,7 +16,7 @@ from siteferry.errors import (
 )
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
-from siteferry.ftp.transfer import abandon, finish_upload, open_transfer
+from siteferry.ftp.transfer import Opening, abandon, finish_upload, open_transfer
 from siteferry.tree.reading import Digest, SourceReader, open_source
 from siteferry.tree.scan import FoundFile
 
@@ -76,19 +77,31 @@ def upload_files(
             opening = open_transfer(
                 session, "STOR", upload.remote, f"storing {upload.found.path}", prelude
             )
-            if before:
-                yield before.upload, _verdict(session, before, opening.prelude)
-                before = None
-            if opening.refusal is not None:
-                yield upload, opening.refusal
-                continue
-            outcome = _send(session, upload, reader, opening.connection(), moved)
+            with _closed_on_error(session, opening):
+                if before:
+                    yield before.upload, _verdict(session, before, opening.prelude)
+                    before = None
+                if opening.refusal is not None:
+                    yield upload, opening.refusal
+                    continue
+                outcome = _send(session, upload, reader, opening.connection(), moved)
         if isinstance(outcome, SiteferryError):
             yield upload, outcome
         else:
             before = _Sent(upload, outcome, _after(session, upload, outcome))
     if before:
         yield before.upload, _verdict(session, before, session.burst(before.after))
+
+
+@contextmanager
+def _closed_on_error(session: Session, opening: Opening) -> Iterator[None]:
+    """A caller that stops in the middle leaves a transfer open: nothing more can be said then."""
+    try:
+        yield
+    except BaseException:
+        if opening.data is not None:
+            abandon(session, opening.data)
+        raise
 
 
 def _open(upload: Upload) -> SourceReader | SourceError:

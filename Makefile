@@ -1,0 +1,56 @@
+# make demo | test | lint | check | bench       each makes .venv first, if need be
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two test processes: most tests wait for a server, and every process has its own.
+PYTEST_ARGS ?= -n 2
+
+.PHONY: help venv demo test lint check bench fmt clean
+# `check` looks before it tests.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    publish an example website to a local FTPS server, with everything real"
+	@echo "make test    the tests; those for servers that are not installed are skipped"
+	@echo "make lint    formatting, lint, types, layers"
+	@echo "make check   what CI runs: lint and test"
+	@echo "make bench   measurements against other clients (needs their programs)"
+	@echo "make fmt     format, and mend what lint can mend"
+	@echo "make clean   remove $(VENV) and caches (not .cache, which holds downloads)"
+	@echo "PYTHON=$(PYTHON) makes $(VENV); it must be 3.11 or later"
+
+venv: $(VENV)/.complete
+
+$(VENV)/.complete: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "siteferry needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % v[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) has no venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/siteferry demo
+
+test: venv
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: venv
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+bench: venv
+	$(BIN)/python -m benchmarks
+
+fmt: venv
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

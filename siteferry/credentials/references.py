@@ -1,0 +1,21 @@
+"""Which entries a website's login is kept under."""
+
+from __future__ import annotations
+
+from siteferry.websites import PASSWORD_KEY, USERNAME_KEY, CredentialReference, Website
+
+
+def username_reference(website: Website) -> CredentialReference:
+    """The reference in the website's file; without one, `<site>/FTP_USERNAME`."""
+    return _reference(website.ftp.username, website.name, USERNAME_KEY)
+
+
+def password_reference(website: Website) -> CredentialReference:
+    """The reference in the website's file; without one, `<site>/FTP_PASSWORD`."""
+    return _reference(website.ftp.password, website.name, PASSWORD_KEY)
+
+
+def _reference(written: object, site: str, key: str) -> CredentialReference:
+    if isinstance(written, CredentialReference):
+        return written
+    return CredentialReference(None, site, key)

@@ -1,0 +1,110 @@
+"""From what a file says about a login to the login itself. Only the process that logs in does it.
+
+| the file says                 | what counts                                                 |
+| ----------------------------- | ----------------------------------------------------------- |
+| nothing                       | the selected store's `<site>/FTP_USERNAME`, `…/FTP_PASSWORD` |
+| `${credential:[NAME:]SITE/KEY}` | that entry of the store it names, else of the selected one  |
+| a text with `${VAR}`          | the text with this process's environment                    |
+| a plain text                  | as for nothing; if the entry is absent, the text            |
+
+Denied and unreachable never lead to the file's text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from siteferry.credentials.base import CredentialBackend, checked_value
+from siteferry.credentials.references import password_reference, username_reference
+from siteferry.credentials.registry import open_backend
+from siteferry.errors import CredentialAbsent
+from siteferry.secret import Secret
+from siteferry.settings import Settings
+from siteferry.websites import CredentialReference, EnvironmentText, Website
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a session logs in with."""
+
+    username: str
+    password: Secret
+
+
+def resolve_login(
+    website: Website,
+    settings: Settings,
+    backend: CredentialBackend | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Login:
+    """Fetch a website's login. `backend` takes the place of the one that the settings select.
+
+    Raises:
+        CredentialError: absent, denied, unreachable or malformed; never with a value.
+        ConfigurationError: the settings or a reference name a store that does not exist.
+    """
+    resolver = _Resolver(settings, backend, os.environ if environ is None else environ)
+    name = website.ftp.username
+    username = resolver.value(
+        Secret(name) if isinstance(name, str) else name,
+        username_reference(website),
+        f"ftp.username of website {website.name}",
+    )
+    password = resolver.value(
+        website.ftp.password,
+        password_reference(website),
+        f"ftp.password of website {website.name}",
+    )
+    return Login(username.reveal(masked=False), password)
+
+
+def resolve_redis_password(
+    settings: Settings, backend: CredentialBackend | None = None
+) -> Secret | None:
+    """The password for Redis, asked of the store where the settings hold a reference.
+
+    Raises:
+        CredentialError, ConfigurationError: as for `resolve_login`.
+    """
+    reference = settings.redis.password_reference
+    if reference is None:
+        return settings.redis.password
+    return _Resolver(settings, backend, os.environ).fetched(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    settings: Settings
+    selected: CredentialBackend | None
+    environ: Mapping[str, str]
+
+    def value(
+        self,
+        written: Secret | CredentialReference | EnvironmentText | None,
+        reference: CredentialReference,
+        what: str,
+    ) -> Secret:
+        if isinstance(written, EnvironmentText):
+            unset = written.unset(self.environ)
+            if unset:
+                raise CredentialAbsent(
+                    f"{what} needs the environment variable {' and '.join(unset)}, not set here",
+                    next_step="Set it where the worker is started.",
+                )
+            return checked_value(Secret(written.expand(self.environ)), what)
+        if not isinstance(written, Secret):
+            return self.fetched(reference)
+        try:
+            return self.fetched(reference)
+        except CredentialAbsent:
+            return checked_value(written, what)
+
+    def fetched(self, reference: CredentialReference) -> Secret:
+        store = self.selected
+        if store is None or reference.backend not in (None, store.name):
+            store = open_backend(
+                reference.backend or self.settings.credentials.backend, self.settings
+            )
+        return store.get(reference.site, reference.key)

