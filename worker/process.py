@@ -34,6 +34,9 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
     app.conf.task_queues = [queue(SHARED_QUEUE), queue(own_queue(node))]
     # Logging is ours (siteferry.log); without a receiver Celery would set up its own.
     signals.setup_logging.connect(_keep_logging, weak=False)
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        # "received" and "succeeded" say less than our own "begun" and "ended".
+        logging.getLogger(name).setLevel(logging.WARNING)
     worker = app.Worker(
         hostname=f"siteferry@{node}",
         pool="threads",

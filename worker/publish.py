@@ -44,7 +44,7 @@ class PublishStep:
         if wanted.nothing:
             return Finish()
         with work.session() as session:
-            journal = find_journal(session, work.base) if work.member.attempt > 1 else None
+            journal = find_journal(session, work.base)
             conflicts: Mapping[str, SiteferryError] = {}
             if journal is None or journal.run != work.member.run:
                 plan = _plan(work, session, wanted)

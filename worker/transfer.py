@@ -54,7 +54,7 @@ def _unsettled(work: Work) -> list[FoundFile]:
     if work.member.attempt == 1 and not work.progressed:
         return files
     done = work.runtime.runs.recorded(work.member.run, [file.path for file in files])
-    done |= {outcome.path for outcome in work.pulse.pending}
+    done |= {outcome.path for outcome in work.outcomes()}
     return [file for file in files if file.path not in done]
 
 
@@ -63,7 +63,7 @@ def _uploads(work: Work, files: list[FoundFile]) -> Iterator[Upload]:
     for index, file in enumerate(files):
         if work.counts_no_more:
             raise LeaseLost("the ledger has taken this attempt away")
-        yield Upload(file, f"{staging}/{staged_name(work.member.item, work.member.attempt, index)}")
+        yield Upload(file, f"{staging}/{staged_name(work.member, work.token, index)}")
 
 
 def _prepare(session: Session, work: Work) -> None:

@@ -35,8 +35,11 @@ def carry(runtime: Runtime, member: Member, step: Step) -> None:
         return
     work = Work(runtime, member, claim)
     with bind(run=member.run, site=claim.facts["site"], task=member.item):
+        _log.info("begun", attempt=member.attempt)
         with runtime.hands.holding(work):
             following = _attempt(runtime, work, step)
+        files = len(work.outcomes())
+        _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
         runtime.broker.send(following, runtime.node)
 
 
@@ -62,7 +65,7 @@ def _attempt(runtime: Runtime, work: Work, step: Step) -> list[Member]:
 
 def _finish(runtime: Runtime, work: Work, finish: Finish) -> list[Member]:
     with work.pulse.telling:
-        whole = replace(finish, outcomes=[*work.take_pending(), *finish.outcomes])
+        whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
         return runtime.items.finish(work.member, runtime.node, whole)
 
 
@@ -79,7 +82,7 @@ def _after_error(runtime: Runtime, work: Work, step: Step, error: SiteferryError
             return items.release(
                 member,
                 node,
-                work.take_pending(),
+                work.outcomes(),
                 again.delay_seconds,
                 failure_facts(error),
                 blameless=again.blameless,
@@ -89,7 +92,7 @@ def _after_error(runtime: Runtime, work: Work, step: Step, error: SiteferryError
     if finish is not None:
         return _finish(runtime, work, finish)
     with work.pulse.telling:
-        items.report(member, node, work.take_pending())
+        items.report(member, node, work.outcomes())
     # What a full disk leaves staged is worth keeping; any other end of a run is its failure.
     state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
     following = items.fail_run(member.run, state, failure_facts(error), spare_publish=False) or []

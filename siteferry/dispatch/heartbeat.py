@@ -39,12 +39,9 @@ def _beat_work(runtime: Runtime, work: Work, stalled_seconds: float) -> None:
         _log.warning("a task does not move", run=work.member.run, task=work.member.item)
         return
     with work.pulse.telling:
-        outcomes = work.take_pending()
-        try:
-            accepted = runtime.items.report(work.member, runtime.node, outcomes)
-        except LedgerUnreachable:
-            work.put_back(outcomes)
-            raise
+        outcomes = work.untold()
+        accepted = runtime.items.report(work.member, runtime.node, outcomes)
+        work.told(len(outcomes))
     if accepted:
         work.pulse.beaten_at = now
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,9 @@ class Pulse:
     moved_at: float
     beaten_at: float
     lost: bool = False
-    pending: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    told: int = 0
+    """How many of `outcomes` a heartbeat has brought to the ledger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     telling: threading.Lock = field(default_factory=threading.Lock)
     """Held while outcomes are on their way to the ledger: an item must not be finished while the
@@ -67,12 +70,14 @@ class Work:
     claim: Claim
     clock: Callable[[], float] = time.monotonic
     pulse: Pulse = field(init=False)
-    progressed: bool = False
-    """Whether this attempt has settled any file."""
+    begun: float = field(init=False)
+    token: str = field(default_factory=lambda: secrets.token_hex(2))
+    """In the names of what this attempt stages: a Redis that has lost its last second may give the
+    same attempt out twice, and two workers must never write to one name."""
 
     def __post_init__(self) -> None:
-        now = self.clock()
-        self.pulse = Pulse(moved_at=now, beaten_at=now)
+        self.begun = self.clock()
+        self.pulse = Pulse(moved_at=self.begun, beaten_at=self.begun)
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -105,6 +110,10 @@ class Work:
         login = resolve_login(self.website, self.runtime.settings)
         return login.username, login.password
 
+    def seconds(self) -> float:
+        """How long this attempt has been carried."""
+        return round(self.clock() - self.begun, 3)
+
     # -- outcomes and signs of life --------------------------------------------------------------
 
     def moved(self) -> None:
@@ -129,20 +138,29 @@ class Work:
 
     def _record(self, outcome: Outcome) -> None:
         self.moved()
-        self.progressed = True
         with self.pulse.lock:
-            self.pulse.pending.append(outcome)
+            self.pulse.outcomes.append(outcome)
 
-    def take_pending(self) -> list[Outcome]:
-        """Outcomes not yet told to the ledger, taken away."""
+    def outcomes(self) -> list[Outcome]:
+        """All that this attempt has settled. The end of an item tells all of it once more: a Redis
+        that restarts may have lost what a heartbeat told it, and each file counts once anyway."""
         with self.pulse.lock:
-            pending, self.pulse.pending = self.pulse.pending, []
-        return pending
+            return list(self.pulse.outcomes)
 
-    def put_back(self, outcomes: list[Outcome]) -> None:
-        """They could not be told; recording twice is harmless, losing one is not."""
+    def untold(self) -> list[Outcome]:
+        """Outcomes that no heartbeat has brought to the ledger yet."""
         with self.pulse.lock:
-            self.pulse.pending[:0] = outcomes
+            return self.pulse.outcomes[self.pulse.told :]
+
+    def told(self, count: int) -> None:
+        """The ledger has taken `count` more of them."""
+        with self.pulse.lock:
+            self.pulse.told += count
+
+    @property
+    def progressed(self) -> bool:
+        """Whether this attempt has settled any file."""
+        return bool(self.pulse.outcomes)
 
     def check(self) -> None:
         """Raise LeaseLost when another attempt may have this item by now: called before whatever

@@ -23,7 +23,7 @@ from siteferry.errors import (
 # ProFTPD: "530 Sorry, the maximum number of clients (3) for this user are already ..."
 # cPanel: "421 Too many connections (8) from this IP"
 _LIMIT = re.compile(
-    r"too many|maximum|connection limit|already (logged|connected)|simultaneous|no more connections",
+    r"too many|maximum|connection limit|already (logged|connected)|simultaneous|no more conn",
     re.IGNORECASE,
 )
 # ProFTPD and Pure-FTPd pass on the text of ENOSPC and EDQUOT behind a 45x.
@@ -33,6 +33,9 @@ _DENIED = re.compile(
     r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
 )
 _TLS_WANTED = re.compile(r"\b(TLS|SSL|encrypt)", re.IGNORECASE)
+_PORT_229 = re.compile(r"\(([!-~])\1\1([0-9]{1,5})\1\)")
+# Some servers leave out the parentheses.
+_PORT_227 = re.compile(r"[0-9]{1,3}(?:,[0-9]{1,3}){3},([0-9]{1,3}),([0-9]{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +134,15 @@ def parse_reply(lines: tuple[str, ...]) -> Reply:
             "the server sent something that is not an FTP reply", reply=lines[0][:200]
         )
     return Reply(int(head), lines)
+
+
+def told_port(reply: Reply) -> int | None:
+    """The port that a reply to EPSV (229; RFC 2428, section 3) or PASV (227; RFC 959, section
+    4.1.2) tells; None where it tells none."""
+    port = 0
+    if reply.code == 229 and (extended := _PORT_229.search(reply.text)):
+        port = int(extended[2])
+    elif reply.code == 227 and (passive := _PORT_227.search(reply.text)):
+        high, low = int(passive[1]), int(passive[2])
+        port = high * 256 + low if low < 256 else 0
+    return port if 0 < port < 65536 else None

@@ -18,20 +18,16 @@ from siteferry.errors import (
     SiteferryError,
     TlsFailed,
 )
+from siteferry.ftp.bursts import windows
 from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.profile import ServerProfile
-from siteferry.ftp.replies import Reply, error_for, login_error, parse_reply
+from siteferry.ftp.replies import Reply, error_for, login_error, parse_reply, told_port
 from siteferry.ftp.tls import check_fingerprint, make_context, wrap_control
 from siteferry.log import get_logger
 from siteferry.secret import Secret
 
 _LONGEST_LINE_BYTES = 8192
 _MOST_REPLY_LINES = 1000
-BURST_COMMANDS = 200
-BURST_BYTES = 4000
-"""ProFTPD 1.3.8 reads commands through a buffer of 4,103 bytes: of more that is pending, a command
-that ends just where the buffer is full is joined with the next one into a single, wrong command.
-Seen with RNTO; vsftpd takes 60 kB without a fault."""
 
 _log = get_logger(__name__)
 
@@ -197,7 +193,7 @@ class Session(ftplib.FTP_TLS):
         """
         lines = [self.encode(command) for command in commands]
         replies: list[Reply] = []
-        for start, stop in _windows(lines):
+        for start, stop in windows(lines):
             self.write_lines(lines[start:stop])
             for _ in range(start, stop):
                 reply = self.read_reply()
@@ -325,12 +321,15 @@ class Session(ftplib.FTP_TLS):
 
         Raises:
             ReplyError: the server opens no passive connection.
+            SessionLost: the reply tells no port, so what the server does next is unknown.
         """
-        if reply.code == 229:
-            return ftplib.parse229(reply.text, (self._peer, 0))[1]
-        if reply.code == 227:
-            return ftplib.parse227(reply.text)[1]
-        raise error_for(reply, "opening a passive data connection")
+        if reply.code >= 400:
+            raise error_for(reply, "opening a passive data connection")
+        port = told_port(reply)
+        if port is None:
+            self.lost = True
+            raise SessionLost("the server tells no port for data", reply=reply.text)
+        return port
 
     def connect_data(self, port: int) -> socket.socket:
         """Connect to the control connection's peer. OSError is left to the caller, who knows
@@ -389,19 +388,6 @@ def _check_length(lines: Sequence[str]) -> None:
 
 def _nothing() -> None:
     """The default sign of life: nobody listens."""
-
-
-def _windows(lines: Sequence[bytes]) -> list[tuple[int, int]]:
-    windows: list[tuple[int, int]] = []
-    start = size = 0
-    for index, line in enumerate(lines):
-        if index > start and (index - start >= BURST_COMMANDS or size + len(line) > BURST_BYTES):
-            windows.append((start, index))
-            start, size = index, 0
-        size += len(line)
-    if start < len(lines):
-        windows.append((start, len(lines)))
-    return windows
 
 
 def _cork(sock: socket.socket, on: bool) -> None:

@@ -21,7 +21,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:tree | string | directories of the source and of the last manifest (JSON) | with the run |
 | run:R:warnings | list | texts for the report | with the run |
 | account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
-| account:A:window | hash | member -> "node time" of what is under way | none: holds only what runs |
+| account:A:window | hash | member -> "node time" of what runs | none: holds only that |
 | account:A:turns | list | runs of the account that have waiting items, in turn | none: as above |
 | beats | zset | "member" -> time of the last heartbeat of a claimed attempt | none: as above |
 | delayed | zset | "run item" -> time when it may wait for the window again | none: as above |

@@ -44,13 +44,20 @@ def find_journal(session: Session, base: Base) -> Journal | None:
     if not exists(session, base.journal):
         return None
     try:
-        return journals.decode(read_document(session, base.journal))
+        return _checked(journals.decode(read_document(session, base.journal)), base)
     except DocumentDamaged as error:
         raise DocumentDamaged(
             f"the publish journal {base.journal} is damaged: {error.message}",
             next_step="Look at that file and at its run's directory beside it; when the site is as "
             "you want it, delete both.",
         ) from error
+
+
+def _checked(journal: Journal, base: Base) -> Journal:
+    # The staging directory is removed in the end: it must be ours beyond doubt.
+    if journal.staging != base.staging(journal.run):
+        raise DocumentDamaged(f"it speaks of {journal.staging}")
+    return journal
 
 
 def write_journal(session: Session, base: Base, journal: Journal) -> None:

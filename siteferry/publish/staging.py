@@ -12,7 +12,7 @@ from siteferry.errors import RemoteDirectoryRefused, SiteferryError
 from siteferry.ftp.directories import are_directories, list_names, make_directories, remove_tree
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
-from siteferry.run import RunState
+from siteferry.run import Member, RunState
 
 BASE_NAME = ".htsiteferry"
 MANIFEST_NAME = ".htmanifest"
@@ -56,10 +56,10 @@ def base_of(remote_dir: str, staging_dir: str | None) -> Base:
     return Base(staging_dir or posixpath.join(root, BASE_NAME), root)
 
 
-def staged_name(item: str, attempt: int, index: int) -> str:
-    """The name of one file in the staging directory: item and attempt are in it, so that no two
-    attempts ever write to the same name."""
-    return f".ht{item}.{attempt}.{index}"
+def staged_name(member: Member, token: str, index: int) -> str:
+    """The name of one file in the staging directory: item, attempt and the attempt's own token are
+    in it, so that no two attempts ever write to the same name."""
+    return f".ht{member.item}.{member.attempt}{token}.{index}"
 
 
 def trash_name(index: int) -> str:

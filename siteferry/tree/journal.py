@@ -123,11 +123,9 @@ def _rows(record: object) -> Sequence:  # type: ignore[type-arg]  # JSON: checke
 
 
 def _check(journal: Journal) -> None:
-    for move in journal.moves:
-        check_path(move.target)
-        check_path(move.staged)
-    for aside in (*journal.clear, *journal.remove):
-        check_path(aside.path)
-        check_path(aside.trash)
-    for directory in journal.directories:
-        check_path(directory)
+    names = [name for move in journal.moves for name in (move.target, move.staged)]
+    names += [n for aside in (*journal.clear, *journal.remove) for n in (aside.path, aside.trash)]
+    for name in (*names, *journal.directories):
+        check_path(name)
+        if not name:
+            raise PathRefused("the website's own root is no place for a file")

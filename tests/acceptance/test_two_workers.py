@@ -58,4 +58,3 @@ def test_two_workers_share_an_import_within_the_accounts_connections(
         assert min(shares.values()) > 2521 // 10, f"work is not shared: {shares}"
         assert proxy.most_connections <= LIMIT
         assert proxy.logins <= 2 * LIMIT, f"{proxy.logins} logins"
-        print(f"shares {shares}, {proxy.logins} logins, {proxy.most_connections} at a time")

@@ -218,6 +218,20 @@ def test_a_publishing_run_is_not_cancelled(items: Items, runs: Runs) -> None:
     assert runs.state("run-1") is RunState.PUBLISHING
 
 
+def test_a_claim_that_redis_has_forgotten_is_renewed_by_who_works_on_it(
+    items: Items, runs: Runs, connection: Connection
+) -> None:
+    """With fsync every second, a Redis that restarts may have lost the last claims."""
+    (one, _) = planned(items, runs)
+    items.claim(one, NODE)
+    connection.client.hdel(connection.keys.claims("run-1"), one.item)
+    assert items.report(one, NODE, [sent("a")])
+    assert not items.report(one, OTHER, [])
+    assert items.claim(one, OTHER) is None
+    items.finish(one, NODE, Finish(outcomes=[sent("a")]))
+    assert runs.snapshot("run-1").transferred == 1
+
+
 def sweep(items: Items, *, stale: float, lost: float = 1000, queued: int = 0) -> list[Member]:
     swept = items.sweep(NODE, stale_seconds=stale, lost_seconds=lost, queued=queued, lease_ms=1)
     assert swept is not None

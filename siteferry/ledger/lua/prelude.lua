@@ -163,9 +163,22 @@ local function record(run, node, outcomes)
   return fresh
 end
 
--- Whether this attempt at this item is the one that counts, claimed by this node.
+-- Whether this attempt at this item is the one that counts, claimed by this node. A Redis that has
+-- lost its last second may have lost the claim: whoever works on the attempt that is still out may
+-- claim it again.
 local function holds(run, item, attempt, node)
-  return redis.call('HGET', k_part(run, 'claims'), item) == attempt .. ' ' .. node
+  local claim = redis.call('HGET', k_part(run, 'claims'), item)
+  if claim then return claim == attempt .. ' ' .. node end
+  local window = k_window(redis.call('HGET', k_run(run), 'account'))
+  local member = member_of(run, item, attempt)
+  if redis.call('HGET', k_part(run, 'attempts'), item) ~= attempt
+      or redis.call('HEXISTS', window, member) == 0 then
+    return false
+  end
+  redis.call('HSET', k_part(run, 'claims'), item, attempt .. ' ' .. node)
+  redis.call('HSET', window, member, node .. ' ' .. now())
+  redis.call('ZADD', k_beats(), now(), member)
+  return true
 end
 
 local function leave_window(account, run, item, attempt)

@@ -1,0 +1,49 @@
+"""When to try again is arithmetic: no clock, no network."""
+
+from __future__ import annotations
+
+import pytest
+
+from siteferry.dispatch.policy import MOST_FRUITLESS, Again, backoff_seconds, decide
+from siteferry.errors import HostUnreachable, LoginRefused, SessionLost, SlotsBusy
+from siteferry.run import ItemKind
+
+
+def test_each_wait_doubles_up_to_half_a_minute() -> None:
+    waits = [backoff_seconds(fruitless, jitter=0) for fruitless in range(9)]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_jitter_adds_up_to_a_half_and_never_shortens() -> None:
+    assert backoff_seconds(2, jitter=1) == 3
+    assert backoff_seconds(2, jitter=0) == 2
+
+
+@pytest.mark.parametrize("kind", list(ItemKind))
+def test_a_transient_error_is_tried_again_a_bounded_number_of_times(kind: ItemKind) -> None:
+    error = SessionLost("gone")
+    tried = [
+        decide(error, kind, fruitless, 0.5, blameless=False) is not None for fruitless in range(20)
+    ]
+    assert sum(tried) + 1 == MOST_FRUITLESS[kind]
+    assert tried == sorted(tried, reverse=True)
+
+
+def test_a_permanent_error_is_not_tried_again() -> None:
+    assert decide(LoginRefused("no"), ItemKind.PLAN, 0, 0.5, blameless=False) is None
+
+
+def test_waiting_for_a_connection_is_nobodys_fault() -> None:
+    again = decide(SlotsBusy("all in use"), ItemKind.FILES, 99, 0.5, blameless=True)
+    assert isinstance(again, Again)
+    assert again.blameless
+    assert again.delay_seconds < 1
+
+
+def test_the_plan_tells_a_closed_port_within_seconds() -> None:
+    waits = [
+        again.delay_seconds
+        for fruitless in range(10)
+        if (again := decide(HostUnreachable("x"), ItemKind.PLAN, fruitless, 1, blameless=False))
+    ]
+    assert sum(waits) < 5
