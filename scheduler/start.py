@@ -55,7 +55,7 @@ def refuse_what_is_not_there(website: Website) -> None:
         "bandwidth": website.bandwidth is not None,
         "verify": bool(website.verify),
         "after": bool(website.after),
-        "chmod": bool(website.chmod),
+        "chmod": website.chmod is not None and bool(website.chmod.model_fields_set),
     }
     missing = [key for key, is_asked in asked.items() if is_asked]
     if missing:

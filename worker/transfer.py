@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import LeaseLost, SiteferryError
@@ -20,6 +20,8 @@ class FilesStep:
     """Sends the files of one item under names that carry the item and the attempt."""
 
     kind: ItemKind = ItemKind.FILES
+    _refused: dict[str, SiteferryError] = field(default_factory=dict)
+    """Why each file that may yet succeed did not in this attempt."""
 
     def carry(self, work: Work) -> Finish:
         """Send what an earlier attempt has not settled. Files that may yet succeed are left without
@@ -38,6 +40,7 @@ class FilesStep:
                         raise outcome
                     elif outcome.transient:
                         again = again or outcome
+                        self._refused[upload.found.path] = outcome
                     else:
                         work.failed(upload.found.path, outcome)
         if again is not None:
@@ -46,7 +49,12 @@ class FilesStep:
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish:
         """Each file that is still unsettled has failed."""
-        return Finish(outcomes=[work.failure(found.path, error) for found in _unsettled(work)])
+        return Finish(
+            outcomes=[
+                work.failure(found.path, self._refused.get(found.path, error))
+                for found in _unsettled(work)
+            ]
+        )
 
 
 def _unsettled(work: Work) -> list[FoundFile]:

@@ -64,11 +64,16 @@ def import_command(
             from siteferry.cli.own_worker import own_worker
 
             check = stack.enter_context(own_worker(options, settings, ledger))
+        many = every or len(sites) > 1
         runs = _start(settings, ledger, websites, if_not_running)
+        if not runs:
+            if as_json:
+                click.echo("[]" if many else "null")
+            return
         if detach:
             click.echo("\n".join(runs))
             return
-        code = _wait(ledger, runs, check, as_json, quiet, many=every or len(sites) > 1)
+        code = _wait(ledger, runs, check, as_json, quiet, many=many)
     sys.exit(code)
 
 

@@ -35,7 +35,10 @@ def worker(options: GlobalOptions, concurrency: int | None, events: bool) -> Non
             next_step="Give --redis URL or SITEFERRY_REDIS_URL; `siteferry import` without them "
             "brings its own worker along.",
         )
+    from siteferry.log import log_uncaught
     from worker.process import run_worker
+
+    log_uncaught()
 
     sys.exit(
         run_worker(

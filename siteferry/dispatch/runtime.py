@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from siteferry.dispatch.work import Work
 
 
+_MOST_WEBSITES = 256
+
+
 @dataclass(frozen=True, slots=True)
 class SharedSlots:
     """The ledger's slots in the form that the session pool asks for."""
@@ -84,10 +87,19 @@ class Runtime:
     runs: Runs
     slots: SlotLedger
     hands: Hands = field(default_factory=Hands)
+    _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
+    _websites_lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def website(self, name: str) -> Website:
-        """The website as this machine's configuration has it now."""
-        return load_website(name, self.settings)
+    def website(self, name: str, run: str) -> Website:
+        """The website as this machine's configuration had it when `run` first came here."""
+        with self._websites_lock:
+            known = self._websites.get((name, run))
+            if known is None:
+                known = load_website(name, self.settings)
+                while len(self._websites) >= _MOST_WEBSITES:
+                    del self._websites[next(iter(self._websites))]
+                self._websites[name, run] = known
+            return known
 
 
 def new_node_name() -> str:

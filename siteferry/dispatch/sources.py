@@ -21,5 +21,6 @@ def source_roots(website: Website, settings: Settings) -> list[SourceRoot]:
 
 
 def rules_of(website: Website) -> Rules:
-    """What is excluded from the import, and what is never touched on the server."""
-    return Rules(website.exclude, website.protect)
+    """What is left out of the import. What is protected on the server is never replaced, so it is
+    not sent either."""
+    return Rules((*website.exclude, *website.protect), website.protect)

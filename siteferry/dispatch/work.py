@@ -89,7 +89,7 @@ class Work:
 
     @cached_property
     def website(self) -> Website:
-        return self.runtime.website(self.claim.facts["site"])
+        return self.runtime.website(self.claim.facts["site"], self.member.run)
 
     @cached_property
     def base(self) -> Base:

@@ -7,7 +7,13 @@ import hashlib
 from siteferry.errors import DocumentDamaged, NotPermitted, SessionLost
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
-from siteferry.ftp.transfer import abandon, finish_download, finish_upload, open_transfer
+from siteferry.ftp.transfer import (
+    abandon,
+    begin_download,
+    finish_download,
+    finish_upload,
+    open_transfer,
+)
 
 _CHUNK_BYTES = 64 * 1024
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -24,6 +30,7 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
     doing = f"reading {path}"
     opening = open_transfer(session, "RETR", path, doing)
     data = opening.connection()
+    begin_download(session, data, doing)
     content = bytearray()
     try:
         while chunk := data.recv(_CHUNK_BYTES):

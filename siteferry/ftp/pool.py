@@ -136,7 +136,8 @@ class SessionPool:
         username, password = login()
         address = _address(account.endpoint)
         token = self.new_token()
-        self._take_slot(account, address, token)
+        if idle := self._take_slot(account, address, token):
+            return idle
         try:
             session = Session(account.endpoint, self._profiles[account.name])
             session.open(username, password)
@@ -146,9 +147,12 @@ class SessionPool:
         _log.debug("logged in", account=account.name, address=address)
         return Held(session, account, address, token)
 
-    def _take_slot(self, account: Account, address: str, token: str) -> None:
+    def _take_slot(self, account: Account, address: str, token: str) -> Held | None:
+        """Take the leases; or give a session of this process that came free before they did."""
         deadline = self.clock() + self.wait_seconds
         while not self.slots.take(account, address, token):
+            if idle := self._reuse(account):
+                return idle
             left = deadline - self.clock()
             if left <= 0:
                 raise SlotsBusy(
@@ -157,6 +161,7 @@ class SessionPool:
             # Our own idle sessions of other accounts may hold the address; let them go.
             self._freed.clear()
             self._freed.wait(min(left, 0.05))
+        return None
 
     def _give_back(self, held: Held) -> None:
         held.session.on_activity = _nothing
@@ -165,6 +170,7 @@ class SessionPool:
             if not held.session.lost:
                 held.idle_since = self.clock()
                 self._idle[held.account.name].append(held)
+                self._freed.set()
                 return
         self._close(held)
 

@@ -56,19 +56,21 @@ def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, Si
 def _settle_missing(
     session: Session, missing: Mapping[Rename, Reply]
 ) -> dict[Rename, SiteferryError]:
-    """A source that cannot be renamed is no failure where the work is done: a staged file whose
-    target has the right size, or something to be put aside that is not there any more."""
+    """A source that cannot be renamed is no failure where the work is done: a staged file that is
+    gone and whose target has the right size, or something to be put aside that is not there any
+    more. While the source stands, an old target of the same size proves nothing."""
     if not missing:
         return {}
-    sizes = file_sizes(session, [r.target if r.size is not None else r.source for r in missing])
-    aside = [r.source for r in missing if r.size is None]
-    folders = are_directories(session, aside)
+    replacing = [r.target for r in missing if r.size is not None]
+    sizes = file_sizes(session, [*(r.source for r in missing), *replacing])
+    folders = are_directories(session, [r.source for r in missing if r.size is None])
     failed: dict[Rename, SiteferryError] = {}
     for rename, reply in missing.items():
+        done = sizes[rename.source] is None
         if rename.size is not None:
-            done = sizes[rename.target] == rename.size
+            done = done and sizes[rename.target] == rename.size
         else:
-            done = sizes[rename.source] is None and rename.source not in folders
+            done = done and rename.source not in folders
         if not done:
             failed[rename] = _refusal(rename, reply)
     return failed
@@ -88,14 +90,18 @@ def _settle_refused(
         if reply.code >= 500 and rename.size is not None and sizes[rename.target] is not None
     ]
     failed = {r: _refusal(r, reply) for r, reply in refused.items() if r not in in_the_way}
-    still = _rename_after_delete(session, in_the_way)
-    if len(still) < len(in_the_way):
-        session.profile.rename_over = False
-        _log.warning(
-            "the server does not rename over an existing file: it is deleted first, so each "
-            "replaced file is missing for the length of one burst"
-        )
-    return failed | still
+    # One alone first: where deleting does not help, the reason is another one (the live directory
+    # on another file system, say), and no second file may be deleted for it.
+    first = _rename_after_delete(session, in_the_way[:1])
+    rest = in_the_way[1:]
+    if first or not in_the_way:
+        return failed | first | {rename: _refusal(rename, refused[rename]) for rename in rest}
+    session.profile.rename_over = False
+    _log.warning(
+        "the server does not rename over an existing file: it is deleted first, so each "
+        "replaced file is missing for the length of one burst"
+    )
+    return failed | _rename_after_delete(session, rest)
 
 
 def _rename_after_delete(
@@ -109,9 +115,9 @@ def _rename_after_delete(
         [c for r in ready for c in (f"DELE {r.target}", f"RNFR {r.source}", f"RNTO {r.target}")]
     )
     failed = {
-        rename: _refusal(rename, reply)
-        for rename, reply in zip(ready, replies[2::3], strict=True)
-        if not reply.ok
+        rename: _refusal(rename, rnto if rnfr.code < 400 else rnfr)
+        for rename, rnfr, rnto in zip(ready, replies[1::3], replies[2::3], strict=True)
+        if not rnto.ok
     }
     targets = file_sizes(session, [rename.target for rename in gone])
     for rename in gone:

@@ -28,6 +28,8 @@ _LIMIT = re.compile(
 )
 # ProFTPD and Pure-FTPd pass on the text of ENOSPC and EDQUOT behind a 45x.
 _FULL = re.compile(r"no space left|quota|disk full|insufficient (storage|disk)", re.IGNORECASE)
+# vsftpd, Pure-FTPd and ProFTPD when a write fails, without the reason: nearly always a full disk.
+_UNWRITTEN = re.compile(r"failure writing|error during write to file|input/output", re.IGNORECASE)
 _MISSING = re.compile(r"no such|not found|does ?n[o']t exist|can't find", re.IGNORECASE)
 _DENIED = re.compile(
     r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
@@ -51,6 +53,16 @@ class Reply:
         return self.lines[-1]
 
     @property
+    def told(self) -> str:
+        """All lines as one: Pure-FTPd begins a failed transfer's reply with the reason, and ends it
+        with the speed."""
+        first, *others = self.lines
+        if not others:
+            return first
+        rest = (re.sub(rf"^{self.code}[ -]", "", line).strip() for line in others)
+        return " ".join([f"{self.code} {first[4:].strip()}", *rest])
+
+    @property
     def preliminary(self) -> bool:
         return self.code < 200
 
@@ -71,7 +83,7 @@ def error_for(reply: Reply, doing: str) -> SiteferryError:
         reply: a reply with a code of 400 or more, or an unexpected one.
         doing: what was tried, as the start of a sentence: "storing a/b.css".
     """
-    text = reply.text
+    text = reply.told
     message = f"{doing} was refused"
     if reply.code == 421:
         return SessionLost(f"the server ended the session while {doing}", reply=text)
@@ -84,7 +96,13 @@ def error_for(reply: Reply, doing: str) -> SiteferryError:
     if reply.code == 530:
         return login_error(reply)
     if 400 <= reply.code < 500:
-        return TransientReply(message, code=reply.code, reply=text)
+        perhaps = "The host's disk or quota may be full: make room there, and run the import again."
+        return TransientReply(
+            message,
+            code=reply.code,
+            reply=text,
+            next_step=perhaps if _UNWRITTEN.search(text) else "",
+        )
     if reply.code in (550, 553) and _DENIED.search(text):
         return NotPermitted(
             message,

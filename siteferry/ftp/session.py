@@ -22,6 +22,7 @@ from siteferry.ftp.bursts import windows
 from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.replies import Reply, error_for, login_error, parse_reply, told_port
+from siteferry.ftp.sockets import cork, quick_ack
 from siteferry.ftp.tls import check_fingerprint, make_context, wrap_control
 from siteferry.log import get_logger
 from siteferry.secret import Secret
@@ -234,10 +235,10 @@ class Session(ftplib.FTP_TLS):
             if not self.encrypted or len(lines) == 1:
                 sock.sendall(b"".join(lines))
                 return
-            _cork(sock, True)
+            cork(sock, True)
             for line in lines:
                 sock.sendall(line)
-            _cork(sock, False)
+            cork(sock, False)
         except OSError as error:
             self.lost = True
             raise SessionLost(f"the control connection broke: {error}") from error
@@ -249,15 +250,11 @@ class Session(ftplib.FTP_TLS):
             SessionLost: no complete reply came; the session is suspect.
         """
         try:
-            lines = [self._read_line()]
-            # The code first: "SSH-2.0-..." is not the first line of many.
-            parse_reply(tuple(lines))
-            if lines[0][3:4] == "-":
-                last = lines[0][:3] + " "
-                while not lines[-1].startswith(last):
-                    lines.append(self._read_line())
-                    _check_length(lines)
-            reply = parse_reply(tuple(lines))
+            first = self._read_line()
+            # The code is looked at first: "SSH-2.0-..." is not the first line of many.
+            reply = parse_reply((first,))
+            if first[3:4] == "-":
+                reply = parse_reply((first, *self._rest_of_reply(first[:3] + " ")))
         except OSError as error:
             self.lost = True
             raise SessionLost(f"the control connection broke: {error}") from error
@@ -267,10 +264,17 @@ class Session(ftplib.FTP_TLS):
         self.on_activity()
         return reply
 
+    def _rest_of_reply(self, last: str) -> list[str]:
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith(last):
+            lines.append(self._read_line())
+            _check_length(lines)
+        return lines
+
     def _read_line(self) -> str:
         if self._reader is None or self.sock is None:
             raise SessionLost("the session is closed")
-        _quick_ack(self.sock)
+        quick_ack(self.sock)
         raw = self._reader.readline(_LONGEST_LINE_BYTES + 1)
         if not raw:
             raise SessionLost("the server closed the control connection")
@@ -388,14 +392,3 @@ def _check_length(lines: Sequence[str]) -> None:
 
 def _nothing() -> None:
     """The default sign of life: nobody listens."""
-
-
-def _cork(sock: socket.socket, on: bool) -> None:
-    if hasattr(socket, "TCP_CORK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(on))
-
-
-def _quick_ack(sock: socket.socket) -> None:
-    # vsftpd keeps Nagle's algorithm on: its 226 waits for our acknowledgement of the 150.
-    if hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -17,6 +17,8 @@ from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.ftp.tls import send_close_notify
 
+_MOST_STRAY_REPLIES = 4
+
 
 @dataclass(slots=True)
 class Opening:
@@ -49,24 +51,42 @@ def open_transfer(
         SessionLost: the session is suspect; whether the prelude was carried out is unknown.
         TlsFailed: the data connection's handshake failed though the transfer was accepted.
     """
-    lines = [session.encode(c) for c in (*prelude, session.passive_verb(), f"{verb} {path}")]
-    session.write_lines(lines)
-    opening = Opening([_read(session) for _ in prelude])
-    passive = _read(session)
-    if passive.code in (500, 501, 502, 522) and session.profile.epsv:
-        # No EPSV here. The transfer command behind it has been refused for want of a data
-        # connection, or hangs on an active one; its reply is read before the second try.
-        _read_final(session)
-        session.profile.epsv = False
-        second = open_transfer(session, verb, path, doing)
-        opening.data, opening.refusal = second.data, second.refusal
-        return opening
+    opening = Opening([])
+    passive = _ask(session, [*prelude, session.passive_verb(), f"{verb} {path}"], opening)
     if not passive.ok:
-        _read_final(session)
+        _settle_unopened(session)
+        if passive.code in (500, 501, 502, 522):
+            session.profile.epsv = False
+        # Once more: with PASV, or because two sessions of ProFTPD came upon the same port.
+        passive = _ask(session, [session.passive_verb(), f"{verb} {path}"], opening)
+    if not passive.ok:
+        _settle_unopened(session)
         opening.refusal = error_for(passive, "opening a passive data connection")
         return opening
     _connect(session, session.passive_port(passive), doing, opening)
     return opening
+
+
+def _ask(session: Session, commands: Sequence[str], opening: Opening) -> Reply:
+    """Send a prelude, the passive verb and the transfer command; gives the reply to the second."""
+    session.write_lines([session.encode(command) for command in commands])
+    opening.prelude.extend(_read(session) for _ in commands[:-2])
+    return _read(session)
+
+
+def _settle_unopened(session: Session) -> None:
+    """Read what became of a transfer command whose EPSV was refused; nothing runs then.
+
+    ProFTPD 1.3.8 may say nothing at all: when two of its sessions come upon the same port at the
+    same moment, one gets "425 EPSV: Address already in use", and the command behind it is lost. The
+    reply to NOOP tells where the replies end.
+    """
+    session.write_lines([session.encode("NOOP")])
+    for _ in range(_MOST_STRAY_REPLIES):
+        if _read(session).code == 200:
+            return
+    session.lost = True
+    raise SessionLost("the server does not answer NOOP")
 
 
 def _connect(session: Session, port: int, doing: str, opening: Opening) -> None:
@@ -108,12 +128,27 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
         data.close()
 
 
+def begin_download(session: Session, data: socket.socket, doing: str) -> None:
+    """Read the reply that announces the data. A server that refuses may leave the data connection
+    open (pyftpdlib does), and nothing would ever come over it.
+
+    Raises:
+        SiteferryError: the refusal; the session is in sync.
+    """
+    reply = _read(session)
+    if not reply.preliminary:
+        data.close()
+        raise error_for(reply, doing)
+
+
 def finish_download(session: Session, data: socket.socket, doing: str) -> None:
     """Close the data connection after its end was read, and read the final reply."""
     if isinstance(data, ssl.SSLSocket):
         send_close_notify(data)
     data.close()
-    _check_final(session, doing)
+    reply = _read(session)
+    if not reply.ok:
+        raise error_for(reply, doing)
 
 
 def abandon(session: Session, data: socket.socket) -> None:

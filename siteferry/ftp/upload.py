@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,7 +156,7 @@ def _end_quietly(
 def _after(session: Session, upload: Upload, digest: Digest) -> list[str]:
     commands = [f"SIZE {upload.remote}"]
     if session.profile.time_verb:
-        stamp = dt.datetime.fromtimestamp(digest.mtime, dt.UTC).strftime("%Y%m%d%H%M%S")
+        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(digest.mtime))
         commands.append(f"{session.profile.time_verb} {stamp} {upload.remote}")
     return commands
 

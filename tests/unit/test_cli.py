@@ -1,0 +1,77 @@
+"""The command line itself: what it loads, what it refuses, how errors come out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siteferry.cli import COMMANDS, SUMMARIES
+from tests.installation import REPOSITORY, Installation
+from tests.servers.base import PASSWORD
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    return done.stdout
+
+
+def test_help_imports_neither_celery_nor_redis_nor_an_sdk() -> None:
+    """Start-up is part of the speed."""
+    loaded = python(
+        "import sys; from siteferry.cli import cli\n"
+        "try: cli(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    heavy = {"celery", "kombu", "redis", "boto3", "hvac", "google", "azure", "pydantic", "rich"}
+    assert heavy.isdisjoint(loaded.rpartition("LOADED")[2].split())
+
+
+def test_importing_siteferry_does_nothing() -> None:
+    before = "import sys; before = set(sys.modules); import siteferry; "
+    assert python(before + "print(sorted(set(sys.modules) - before))") == "['siteferry']\n"
+
+
+def test_every_command_has_a_summary_and_can_be_loaded() -> None:
+    assert list(COMMANDS) == list(SUMMARIES)
+    for name in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-m", "siteferry", name, "--help"],
+            capture_output=True, text=True, cwd=REPOSITORY,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import"], "name at least one website"),
+        (["import", "a", "--all"], "name at least one website"),
+        (["import", "nowhere"], "nowhere"),
+        (["worker"], "needs to know its Redis"),
+        (["--redis", f"redis://:{PASSWORD}@h/0", "runs"], "SITEFERRY_REDIS_PASSWORD"),
+        (["no-such-command"], "No such command"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    result = Installation(tmp_path).run(*arguments)
+    assert result.code == 2, result.output
+    assert said in result.stderr
+    assert PASSWORD not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_detached_import_needs_a_redis_that_stays(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    (installation.folder / "config/websites/a.yaml").write_text("ftp: {host: h}\n")
+    result = installation.run("import", "a", "--detach")
+    assert result.code == 2
+    assert "SITEFERRY_REDIS_URL" in result.stderr
