@@ -356,6 +356,8 @@ class Session(ftplib.FTP_TLS):
         """
         if not isinstance(self.sock, ssl.SSLSocket):
             return conn
+        # Fails where the server has hung up already; wrap_socket would leave its socket unclosed.
+        conn.getpeername()
         wrapped = self.context.wrap_socket(
             conn, server_hostname=self.endpoint.host, session=self.sock.session
         )

@@ -92,8 +92,10 @@ def plan_publish(
             blocked[path] = f"a file that siteferry did not publish stands at {path}"
     for path, found in sorted(folders_in_the_way.items()):
         foreign = sorted(found - ours.keys())
-        if not foreign:
+        if not foreign and path in wanted.previous.directories:
             clear.append(path)
+        elif not foreign:
+            blocked[path] = f"a directory that siteferry did not publish stands at {path}"
         else:
             some = ", ".join(foreign[:3]) + (" …" if len(foreign) > 3 else "")
             blocked[path] = f"the directory {path} holds what siteferry did not publish: {some}"

@@ -96,6 +96,12 @@ def test_a_strangers_file_is_not_put_aside_for_a_directory() -> None:
     assert set(plan.manifest.files) == {"b"}
 
 
+def test_a_strangers_empty_directory_is_not_put_aside_for_a_file() -> None:
+    plan = make(staged=["a"], folders_in_the_way={"a": []})
+    assert plan.journal.clear == ()
+    assert set(plan.conflicts) == {"a"}
+
+
 def test_a_directory_with_one_strangers_file_is_not_put_aside() -> None:
     plan = make(before=["a/x"], staged=["a"], folders_in_the_way={"a": ["a/x", "a/theirs.jpg"]})
     assert plan.journal.clear == ()
