@@ -270,7 +270,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         return self._given or sys.stderr
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  logging's
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's
         """Say that a line was lost; the default would print the record's arguments unmasked."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(f"a log line was lost: {sys.exc_info()[1].__class__.__name__}\n")

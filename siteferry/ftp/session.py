@@ -339,6 +339,15 @@ class Session(ftplib.FTP_TLS):
         """Connect to the control connection's peer. OSError is left to the caller, who knows
         whether the server's next reply explains it."""
         conn = socket.socket(self.af, socket.SOCK_STREAM)
+        if isinstance(self.sock, ssl.SSLSocket):
+            # Before the connect: wrapping what the server has reset meanwhile loses the socket
+            # unclosed (CPython 3.11).
+            conn = self.context.wrap_socket(
+                conn,
+                server_hostname=self.endpoint.host,
+                session=self.sock.session,
+                do_handshake_on_connect=False,
+            )
         conn.settimeout(self.endpoint.deadlines.connect_seconds)
         try:
             conn.connect((self._peer, port))
@@ -354,18 +363,13 @@ class Session(ftplib.FTP_TLS):
 
         Only after STOR or RETR has been sent: ProFTPD and Pure-FTPd lock up otherwise.
         """
-        if not isinstance(self.sock, ssl.SSLSocket):
-            return conn
-        # Fails where the server has hung up already; wrap_socket would leave its socket unclosed.
-        conn.getpeername()
-        wrapped = self.context.wrap_socket(
-            conn, server_hostname=self.endpoint.host, session=self.sock.session
-        )
-        if wrapped.session_reused:
-            self.data_sessions_reused += 1
-        else:
-            check_fingerprint(wrapped, self.endpoint)
-        return wrapped
+        if isinstance(conn, ssl.SSLSocket):
+            conn.do_handshake()
+            if conn.session_reused:
+                self.data_sessions_reused += 1
+            else:
+                check_fingerprint(conn, self.endpoint)
+        return conn
 
     # -- ending ----------------------------------------------------------------------------------
 

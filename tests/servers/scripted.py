@@ -1,8 +1,8 @@
-"""A scripted FTP server on loopback: it verifies each command, and answers what the script says.
+"""A scripted FTP server on loopback: it verifies each command and answers what its script says.
 
-It plays the servers that cannot be installed: those that refuse, lie, hang up or never end. A script
-is a list of turns for one control connection. A turn reads all its commands before it answers the
-first of them, so it also verifies that the client wrote them without waiting:
+It plays the servers that cannot be installed: those that refuse, lie, hang up or never end. A
+script is a list of turns for one control connection. A turn reads all its commands before it
+answers the first of them, so it also verifies that the client wrote them without waiting:
 
     with ScriptedServer([*LOGIN, turn(EPSV, ("STOR /f", "150 go", RECEIVE, "226 done"))]) as server:
         ...
