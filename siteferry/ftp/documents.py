@@ -7,13 +7,7 @@ import hashlib
 from siteferry.errors import DocumentDamaged, NotPermitted, SessionLost
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
-from siteferry.ftp.transfer import (
-    abandon,
-    begin_download,
-    finish_download,
-    finish_upload,
-    open_transfer,
-)
+from siteferry.ftp.transfer import abandon, finish_download, finish_upload, open_transfer
 
 _CHUNK_BYTES = 64 * 1024
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -28,9 +22,8 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
         SiteferryError: it cannot be read; SessionLost: the session is suspect.
     """
     doing = f"reading {path}"
-    opening = open_transfer(session, "RETR", path, doing)
+    opening = open_transfer(session, "RETR", path, doing, confirmed=True)
     data = opening.connection()
-    begin_download(session, data, doing)
     content = bytearray()
     try:
         while chunk := data.recv(_CHUNK_BYTES):
@@ -54,7 +47,7 @@ def write_document(session: Session, path: str, content: bytes) -> None:
         SiteferryError: the server refused; SessionLost: the session is suspect.
     """
     doing = f"storing {path}"
-    opening = open_transfer(session, "STOR", path, doing)
+    opening = open_transfer(session, "STOR", path, doing, confirmed=True)
     data = opening.connection()
     try:
         data.sendall(content)

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import BinaryIO
+from io import BufferedReader
 
 from siteferry.errors import (
     HostUnknown,
@@ -20,10 +20,17 @@ from siteferry.errors import (
 )
 from siteferry.ftp.bursts import windows
 from siteferry.ftp.endpoint import Endpoint
+from siteferry.ftp.login import log_in, prepare
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.replies import Reply, error_for, login_error, parse_reply, told_port
 from siteferry.ftp.sockets import cork, quick_ack
-from siteferry.ftp.tls import check_fingerprint, make_context, wrap_control
+from siteferry.ftp.tls import (
+    can_read,
+    check_fingerprint,
+    make_context,
+    shake_hands,
+    wrap_control,
+)
 from siteferry.log import get_logger
 from siteferry.secret import Secret
 
@@ -54,7 +61,7 @@ class Session(ftplib.FTP_TLS):
         """Called at each reply and each chunk of data: the sign of life that heartbeats rest on."""
         self.prepared: set[str] = set()
         """Runs whose staging directory is there, as far as this session knows."""
-        self._reader: BinaryIO | None = None
+        self._reader: BufferedReader | None = None
         self._peer = ""
 
     # -- connecting ------------------------------------------------------------------------------
@@ -69,8 +76,8 @@ class Session(ftplib.FTP_TLS):
         try:
             self._connect()
             self._secure()
-            self._login(username, password)
-            self._prepare()
+            log_in(self, username, password)
+            prepare(self)
         except BaseException:
             self.drop()
             raise
@@ -147,37 +154,6 @@ class Session(ftplib.FTP_TLS):
         if self.sock is not None:
             self._adopt(wrap_control(self.sock, self.context, self.endpoint))
             self.encrypted = True
-
-    def _login(self, username: str, password: Secret) -> None:
-        # Not by burst(), for which a 421 is only the end: here its text tells why we may not enter.
-        reply = self._ask(f"USER {username}")
-        if reply.code == 331:
-            reply = self._ask(f"PASS {password.reveal()}")
-        if not reply.ok:
-            raise login_error(reply)
-
-    def _ask(self, command: str) -> Reply:
-        self.write_lines([self.encode(command)])
-        return self.read_reply()
-
-    def _prepare(self) -> None:
-        commands = ["TYPE I", "FEAT"]
-        if self.encrypted:
-            commands = ["PBSZ 0", "PROT P", *commands]
-        if self.endpoint.encoding != "latin-1":
-            commands.append("OPTS UTF8 ON")
-        replies = dict(zip(commands, self.burst(commands), strict=True))
-        if self.encrypted and not replies["PROT P"].ok:
-            raise TlsFailed(
-                f"{self.endpoint} refuses to encrypt data connections",
-                reply=replies["PROT P"].text,
-            )
-        if not replies["TYPE I"].ok:
-            raise error_for(replies["TYPE I"], "choosing binary transfers")
-        feat = replies["FEAT"]
-        words = frozenset(line.split()[0].upper() for line in feat.lines[1:-1] if line.split())
-        self.profile.learn_features(words if feat.ok else frozenset())
-        self.encoding = "latin-1" if self.endpoint.encoding == "latin-1" else "utf-8"
 
     # -- commands and replies --------------------------------------------------------------------
 
@@ -358,13 +334,24 @@ class Session(ftplib.FTP_TLS):
         self.data_connections += 1
         return conn
 
-    def secure_data(self, conn: socket.socket) -> socket.socket:
+    def reply_waits(self) -> bool:
+        """Under TLS: whether a reply, or the connection's end, can be read without waiting."""
+        if self._reader is None or not isinstance(self.sock, ssl.SSLSocket):
+            return True
+        return can_read(self.sock, self._reader)
+
+    def secure_data(
+        self, conn: socket.socket, listening: Callable[[], bool] | None = None
+    ) -> socket.socket:
         """Under TLS, shake hands resuming the control connection's session (servers demand it).
 
         Only after STOR or RETR has been sent: ProFTPD and Pure-FTPd lock up otherwise.
+
+        Args:
+            listening: see `shake_hands`; None where the transfer has been accepted already.
         """
-        if isinstance(conn, ssl.SSLSocket):
-            conn.do_handshake()
+        if isinstance(conn, ssl.SSLSocket) and isinstance(self.sock, ssl.SSLSocket):
+            shake_hands(conn, self.sock, listening)
             if conn.session_reused:
                 self.data_sessions_reused += 1
             else:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import select
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedReader
 
 from siteferry.errors import SessionLost, TlsFailed
 from siteferry.ftp.endpoint import Endpoint
@@ -54,6 +57,53 @@ def wrap_control(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoin
         raise SessionLost(f"the TLS handshake with {endpoint} broke off: {error}") from error
     check_fingerprint(wrapped, endpoint)
     return wrapped
+
+
+def shake_hands(
+    data: ssl.SSLSocket, control: ssl.SSLSocket, listening: Callable[[], bool] | None
+) -> None:
+    """Shake hands on a connected data socket, and listen to the control connection meanwhile.
+
+    vsftpd and Pure-FTPd leave the data connection of a transfer that they refuse without an answer;
+    ProFTPD accepts a transfer only after the handshake. So either may speak first.
+
+    Args:
+        listening: called while the peer is silent; looks whether a reply has come on `control`, and
+            tells whether to go on listening there, or raises if there will be no transfer.
+
+    Raises:
+        OSError: the handshake failed, or nobody spoke for the data socket's own time limit.
+    """
+    seconds = data.gettimeout() or 0
+    data.settimeout(0)
+    while True:
+        poll = select.poll()
+        try:
+            data.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            poll.register(data, select.POLLIN)
+        except ssl.SSLWantWriteError:
+            poll.register(data, select.POLLOUT)
+        if listening and listening():
+            poll.register(control, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            raise TimeoutError("timed out")
+    data.settimeout(seconds)
+
+
+def can_read(sock: ssl.SSLSocket, reader: BufferedReader) -> bool:
+    """Whether `reader` (over `sock`) has something, or the end, to give without waiting. A record
+    of TLS itself, such as a session ticket, is nothing."""
+    seconds = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        reader.peek(1)
+    except ssl.SSLWantReadError:
+        return False
+    finally:
+        sock.settimeout(seconds)
+    return True
 
 
 def check_fingerprint(sock: ssl.SSLSocket, endpoint: Endpoint) -> None:

@@ -37,7 +37,13 @@ class Opening:
 
 
 def open_transfer(
-    session: Session, verb: str, path: str, doing: str, prelude: Sequence[str] = ()
+    session: Session,
+    verb: str,
+    path: str,
+    doing: str,
+    prelude: Sequence[str] = (),
+    *,
+    confirmed: bool,
 ) -> Opening:
     """Send `prelude`, EPSV and `verb path` in one write, and open the data connection.
 
@@ -46,6 +52,9 @@ def open_transfer(
         path: absolute remote path.
         doing: for messages, as the start of a sentence: "storing a/b.css".
         prelude: commands that end with one reply each and need no data connection.
+        confirmed: wait for the server's 150 before giving the connection out. The kernel takes the
+            connection of a transfer that the server refuses: who then reads from it, or writes more
+            than the kernels hold, waits for the deadline. What is small need not wait.
 
     Raises:
         SessionLost: the session is suspect; whether the prelude was carried out is unknown.
@@ -63,7 +72,7 @@ def open_transfer(
         _settle_unopened(session)
         opening.refusal = error_for(passive, "opening a passive data connection")
         return opening
-    _connect(session, session.passive_port(passive), doing, opening)
+    _connect(session, session.passive_port(passive), doing, opening, confirmed)
     return opening
 
 
@@ -89,23 +98,42 @@ def _settle_unopened(session: Session) -> None:
     raise SessionLost("the server does not answer NOOP")
 
 
-def _connect(session: Session, port: int, doing: str, opening: Opening) -> None:
+def _connect(session: Session, port: int, doing: str, opening: Opening, confirmed: bool) -> None:
+    began: Reply | None = None
+
+    def listening() -> bool:
+        nonlocal began
+        if began is None and session.reply_waits():
+            began = _read(session)
+            if not began.preliminary:
+                raise ConnectionAbortedError("the server refused the transfer")
+        return began is None
+
     conn: socket.socket | None = None
     try:
         conn = session.connect_data(port)
-        opening.data = session.secure_data(conn)
+        opening.data = session.secure_data(conn, listening)
+        if confirmed and began is None:
+            began = _read(session)
+            if not began.preliminary:
+                raise ConnectionAbortedError("the server refused the transfer")
     except OSError as error:
+        opening.data = None
         if conn is not None:
             conn.close()
         # A server that refuses the transfer closes its listening port at once: the refusal that
         # waits on the control connection is the reason then.
-        reply = _read(session)
+        reply = began or _read(session)
         if reply.preliminary:
             session.lost = True
             if isinstance(error, ssl.SSLError):
                 raise TlsFailed(f"the TLS handshake for {doing} failed: {error.reason}") from error
             raise SessionLost(f"the data connection for {doing} failed: {error}") from error
         opening.refusal = error_for(reply, doing)
+    except SiteferryError:
+        if conn is not None:
+            conn.close()
+        raise
 
 
 def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
@@ -126,19 +154,6 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
         _check_final(session, doing)
     finally:
         data.close()
-
-
-def begin_download(session: Session, data: socket.socket, doing: str) -> None:
-    """Read the reply that announces the data. A server that refuses may leave the data connection
-    open (pyftpdlib does), and nothing would ever come over it.
-
-    Raises:
-        SiteferryError: the refusal; the session is in sync.
-    """
-    reply = _read(session)
-    if not reply.preliminary:
-        data.close()
-        raise error_for(reply, doing)
 
 
 def finish_download(session: Session, data: socket.socket, doing: str) -> None:

@@ -21,6 +21,9 @@ from siteferry.tree.reading import Digest, SourceReader, open_source
 from siteferry.tree.scan import FoundFile
 
 CHUNK_BYTES = 256 * 1024
+UNCONFIRMED_BYTES = 64 * 1024
+"""Up to this size a file is written before the server has said 150: the kernels on the way hold it,
+even if the server refuses the transfer and never reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,12 @@ def upload_files(
         with reader:
             prelude = before.after if before else []
             opening = open_transfer(
-                session, "STOR", upload.remote, f"storing {upload.found.path}", prelude
+                session,
+                "STOR",
+                upload.remote,
+                f"storing {upload.found.path}",
+                prelude,
+                confirmed=reader.size > UNCONFIRMED_BYTES,
             )
             with _closed_on_error(session, opening):
                 if before:

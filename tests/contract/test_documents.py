@@ -21,7 +21,7 @@ from tests.servers.scripted import (
     ScriptedServer,
     turn,
 )
-from tests.servers.sessions import refused_unseen, scripted_session, session_on
+from tests.servers.sessions import scripted_session, session_on
 
 CONTENTS = [b"", b"{}\n", b"a\r\nb\nc\0\xff" * 100, random.Random(3).randbytes(3_000_000)]
 
@@ -72,10 +72,8 @@ def test_a_missing_document_is_not_found_and_the_session_goes_on(
 
 
 def test_a_missing_document_over_tls_is_not_found_and_the_session_goes_on(
-    ftps_server: FtpServer, request: pytest.FixtureRequest
+    ftps_server: FtpServer,
 ) -> None:
-    if ftps_server.kind in ("vsftpd", "pureftpd"):
-        request.applymarker(refused_unseen)
     miss(ftps_server)
 
 

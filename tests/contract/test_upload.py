@@ -25,7 +25,7 @@ from siteferry.ftp.upload import Stored, Upload, upload_files
 from siteferry.tree.scan import FoundFile
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
-from tests.servers.sessions import MTIME, make_file, outcomes, refused_unseen, session_on, stored
+from tests.servers.sessions import MTIME, make_file, outcomes, session_on, stored
 
 
 def to(server: FtpServer, found: FoundFile) -> Upload:
@@ -136,19 +136,15 @@ def test_a_refused_name_is_that_files_outcome_and_the_session_goes_on(
 
 
 def test_the_refusal_of_a_large_file_is_seen_without_a_deadline(
-    ftp_server: FtpServer, tmp_path: Path, request: pytest.FixtureRequest
+    ftp_server: FtpServer, tmp_path: Path
 ) -> None:
     """More than what the kernels on the way take before the server reads a byte."""
-    if ftp_server.kind in ("vsftpd", "pureftpd"):
-        request.applymarker(refused_unseen)
     send_around_a_refused_one(ftp_server, tmp_path, 8 * 1024 * 1024)
 
 
 def test_a_refused_name_over_tls_is_that_files_outcome_and_the_session_goes_on(
-    ftps_server: FtpServer, tmp_path: Path, request: pytest.FixtureRequest
+    ftps_server: FtpServer, tmp_path: Path
 ) -> None:
-    if ftps_server.kind in ("vsftpd", "pureftpd"):
-        request.applymarker(refused_unseen)
     send_around_a_refused_one(ftps_server, tmp_path, 10)
 
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from siteferry.errors import SessionLost, SiteferryError
+from siteferry.errors import SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.session import Session
@@ -23,12 +21,6 @@ from tests.servers.base import FtpServer, file_owner, running_as_root
 
 MTIME = 1_400_000_000
 """Seconds since 1970: the time that sent files are given."""
-
-refused_unseen = pytest.mark.xfail(
-    raises=(AssertionError, SessionLost),
-    reason="where a server refuses a transfer and leaves its data port open, the kernel takes the "
-    "connection, and the refusal on the control connection is seen after the data deadline only",
-)
 
 DEADLINES = Deadlines(connect_seconds=5, control_seconds=20, data_seconds=20)
 """Long enough for Pure-FTPd's answer to a wrong password (3 seconds at least)."""

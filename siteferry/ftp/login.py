@@ -1,0 +1,59 @@
+"""The dialogue between the greeting and the first transfer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from siteferry.errors import TlsFailed
+from siteferry.ftp.replies import Reply, error_for, login_error
+from siteferry.secret import Secret
+
+if TYPE_CHECKING:
+    from siteferry.ftp.session import Session
+
+
+def log_in(session: Session, username: str, password: Secret) -> None:
+    """USER and PASS (RFC 959, section 4.1.1).
+
+    Raises:
+        LoginRefused, ConnectionLimited, HostError: see `login_error`.
+    """
+    reply = _ask(session, f"USER {username}")
+    if reply.code == 331:
+        reply = _ask(session, f"PASS {password.reveal()}")
+    if not reply.ok:
+        raise login_error(reply)
+
+
+def prepare(session: Session) -> None:
+    """Everything else in one burst: protected data connections (RFC 4217), binary transfers, what
+    the server can do (RFC 2389), UTF-8 names (RFC 2640).
+
+    Raises:
+        TlsFailed: the server refuses to encrypt data connections.
+        SiteferryError: it refuses binary transfers.
+    """
+    latin = session.endpoint.encoding == "latin-1"
+    commands = ["TYPE I", "FEAT"]
+    if session.encrypted:
+        commands = ["PBSZ 0", "PROT P", *commands]
+    if not latin:
+        commands.append("OPTS UTF8 ON")
+    replies = dict(zip(commands, session.burst(commands), strict=True))
+    if session.encrypted and not replies["PROT P"].ok:
+        raise TlsFailed(
+            f"{session.endpoint} refuses to encrypt data connections",
+            reply=replies["PROT P"].text,
+        )
+    if not replies["TYPE I"].ok:
+        raise error_for(replies["TYPE I"], "choosing binary transfers")
+    feat = replies["FEAT"]
+    words = frozenset(line.split()[0].upper() for line in feat.lines[1:-1] if line.split())
+    session.profile.learn_features(words if feat.ok else frozenset())
+    session.encoding = "latin-1" if latin else "utf-8"
+
+
+def _ask(session: Session, command: str) -> Reply:
+    # Not by burst(), for which a 421 is only the end: here its text tells why we may not enter.
+    session.write_lines([session.encode(command)])
+    return session.read_reply()
