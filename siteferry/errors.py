@@ -66,7 +66,7 @@ class SiteferryError(Exception):
         if self.reply:
             parts.append(f"the server said: {self.reply}")
         text = "; ".join(parts)
-        return f"{text}. {self.next_step}" if self.next_step else text
+        return f"{text.rstrip('.')}. {self.next_step}" if self.next_step else text
 
 
 class ConfigurationError(SiteferryError):

@@ -158,7 +158,7 @@ class SessionPool:
                 raise SlotsBusy(
                     f"all {account.connections} connections of {account.name} are in use"
                 )
-            # Our own idle sessions of other accounts may hold the address; let them go.
+            # A session of this process or of a worker elsewhere will be given up for us.
             self._freed.clear()
             self._freed.wait(min(left, 0.05))
         return None
