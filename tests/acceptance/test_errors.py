@@ -252,6 +252,7 @@ def test_an_unreadable_file_leaves_the_run_incomplete_with_code_1(
     (source / "cellar").chmod(0)
     outcome = run_without_rights(site, "import", "example")
     (source / "cellar").chmod(0o700)
+    (source / "closed.txt").chmod(0o644)
     assert_clear(
         site,
         outcome,
@@ -268,7 +269,6 @@ def test_an_unreadable_file_leaves_the_run_incomplete_with_code_1(
     contents = {str(content) for content in SITE.values()}
     assert {path.read_text() for path in staging.iterdir()} == contents
 
-    (source / "closed.txt").chmod(0o644)
     again = run_without_rights(site, "import", "example")
     assert_clear(site, again, 0, "5 uploaded", "0 failed", secrets=[PASSWORD])
     assert left_over(live) == []
