@@ -52,7 +52,6 @@ def refuse_what_is_not_there(website: Website) -> None:
         "compare": website.compare not in ("auto", "manifest"),
         "delete.mode": website.delete.mode != "none",
         "keep_previous": bool(website.keep_previous),
-        "bandwidth": website.bandwidth is not None,
         "verify": bool(website.verify),
         "after": bool(website.after),
         "chmod": website.chmod is not None and bool(website.chmod.model_fields_set),

@@ -20,6 +20,7 @@ from siteferry.dispatch.work import Step
 from siteferry.ftp.pool import SessionPool
 from siteferry.ledger.connection import connect
 from siteferry.ledger.items import Items
+from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import ItemKind, Member, Snapshot
@@ -59,7 +60,11 @@ def make_worker(installation: Installation, redis: RedisServer, node: str = "inl
         node=node,
         connection=connection,
         broker=Queue(),  # type: ignore[arg-type]
-        pool=SessionPool(SharedSlots(slots), new_token=lambda: f"{node}.{next(tokens)}"),
+        pool=SessionPool(
+            SharedSlots(slots),
+            ProfileLedger(connection),
+            new_token=lambda: f"{node}.{next(tokens)}",
+        ),
         items=Items(connection),
         runs=Runs(connection),
         slots=slots,

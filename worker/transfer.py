@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.ftp.pacing import Pace
+from siteferry.ftp.resume import resume_upload
+from siteferry.ftp.sending import Conduct, Outcome, Part, Stored, Upload
 from siteferry.ftp.session import Session
-from siteferry.ftp.upload import Stored, Upload, upload_files
-from siteferry.ledger.items import Finish
+from siteferry.ftp.upload import upload_files
+from siteferry.ledger.items import Finish, Kept, Later
 from siteferry.publish.staging import prepare_staging, staged_name
 from siteferry.run import ItemKind
 from siteferry.tree.scan import FoundFile
@@ -23,19 +27,25 @@ class FilesStep:
     _refused: dict[str, SiteferryError] = field(default_factory=dict)
     """Why each file that may yet succeed did not in this attempt."""
 
-    def carry(self, work: Work) -> Finish:
+    def carry(self, work: Work) -> Finish | Later:
         """Send what an earlier attempt has not settled. Files that may yet succeed are left without
-        an outcome, and the error of the first of them is raised."""
+        an outcome, and the error of the first of them is raised. When the task has had its time it
+        lets others go first, also in the middle of a long file."""
         wanted = _unsettled(work)
+        left = len(wanted)
         again: SiteferryError | None = None
         if wanted:
             with work.session() as session:
                 _prepare(session, work)
-                for upload, outcome in upload_files(session, _uploads(work, wanted), _nothing):
+                for upload, outcome in _carry_files(session, work, wanted):
+                    left -= 1
                     if isinstance(outcome, Stored):
-                        name = upload.remote.rpartition("/")[2]
+                        name = posixpath.basename(upload.remote)
                         facts = [name, outcome.size, outcome.sha256, outcome.mtime]
                         work.transferred(upload.found.path, outcome.size, {"staged": facts})
+                    elif isinstance(outcome, Part):
+                        work.keep(_kept(upload, outcome))
+                        return Later()
                     elif outcome.ends_run:
                         raise outcome
                     elif outcome.transient:
@@ -45,7 +55,7 @@ class FilesStep:
                         work.failed(upload.found.path, outcome)
         if again is not None:
             raise again
-        return Finish()
+        return Later() if left else Finish()
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish:
         """Each file that is still unsettled has failed."""
@@ -66,12 +76,68 @@ def _unsettled(work: Work) -> list[FoundFile]:
     return [file for file in files if file.path not in done]
 
 
-def _uploads(work: Work, files: list[FoundFile]) -> Iterator[Upload]:
+def _carry_files(
+    session: Session, work: Work, wanted: list[FoundFile]
+) -> Iterator[tuple[Upload, Outcome]]:
+    """The outcomes of all files: first of those that an earlier attempt has left unfinished."""
+    conduct = _conduct(work)
     staging = work.base.staging(work.member.run)
-    for index, file in enumerate(files):
-        if work.counts_no_more:
-            raise LeaseLost("the ledger has taken this attempt away")
-        yield Upload(file, f"{staging}/{staged_name(work.member, work.token, index)}")
+    parts = _parts(work, wanted)
+    uploads = [
+        Upload(file, posixpath.join(staging, staged_name(work.member, work.token, index)))
+        for index, file in enumerate(wanted)
+    ]
+    for upload in _in_time(work, [u for u in uploads if u.found.path in parts]):
+        kept = parts[upload.found.path]
+        part = Part(
+            posixpath.join(staging, kept.name), kept.size, kept.offset, kept.sha256, kept.ended
+        )
+        yield upload, resume_upload(session, upload, part, conduct)
+    fresh = [u for u in uploads if u.found.path not in parts]
+    yield from upload_files(session, _in_time(work, fresh), conduct)
+
+
+def _parts(work: Work, wanted: list[FoundFile]) -> Mapping[str, Kept]:
+    if work.member.attempt == 1:
+        return {}
+    return work.runtime.runs.parts(work.member.run, [file.path for file in wanted])
+
+
+def _in_time(work: Work, uploads: list[Upload]) -> Iterator[Upload]:
+    """The files that may still be begun: none when the attempt counts no more, or has had its time;
+    an attempt begins at least one."""
+    for number, upload in enumerate(uploads):
+        _check(work)
+        if number and _has_had_its_time(work):
+            return
+        yield upload
+
+
+def _has_had_its_time(work: Work) -> bool:
+    return work.seconds() >= work.runtime.settings.worker.task_seconds
+
+
+def _check(work: Work) -> None:
+    if work.counts_no_more:
+        raise LeaseLost("the ledger has taken this attempt away")
+
+
+def _conduct(work: Work) -> Conduct:
+    """Bytes on their way are a sign of life already (`Session.on_activity`); here they ask whether
+    the attempt still counts, so that one that was taken away stops at the next chunk."""
+    website = work.website
+    rate = website.bandwidth / website.ftp.max_connections if website.bandwidth else None
+    return Conduct(
+        moved=lambda _bytes: _check(work),
+        keep=lambda upload, part: work.keep(_kept(upload, part)),
+        yields=lambda: _has_had_its_time(work),
+        pace=Pace(rate),
+    )
+
+
+def _kept(upload: Upload, part: Part) -> Kept:
+    name = posixpath.basename(part.remote)
+    return Kept(upload.found.path, name, part.size, part.offset, part.sha256, part.ended)
 
 
 def _prepare(session: Session, work: Work) -> None:
@@ -80,7 +146,3 @@ def _prepare(session: Session, work: Work) -> None:
     if run not in session.prepared:
         prepare_staging(session, work.base, run)
         session.prepared.add(run)
-
-
-def _nothing(_bytes: int) -> None:
-    """Bytes on their way are a sign of life already (`Session.on_activity`)."""

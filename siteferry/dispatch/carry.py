@@ -16,7 +16,7 @@ from siteferry.errors import (
     StorageFull,
     Unexpected,
 )
-from siteferry.ledger.items import Finish
+from siteferry.ledger.items import Finish, Later
 from siteferry.log import bind, get_logger
 from siteferry.run import Member, RunState
 
@@ -60,7 +60,31 @@ def _attempt(runtime: Runtime, work: Work, step: Step) -> list[Member]:
             next_step="The worker's log has the details; please report it.",
         )
         return _after_error(runtime, work, step, fault)
+    if isinstance(finish, Later):
+        return _release(runtime, work, yielding=True)
     return _finish(runtime, work, finish)
+
+
+def _release(
+    runtime: Runtime,
+    work: Work,
+    delay_seconds: float = 0,
+    error: SiteferryError | None = None,
+    *,
+    blameless: bool = True,
+    yielding: bool = False,
+) -> list[Member]:
+    with work.pulse.telling:
+        return runtime.items.release(
+            work.member,
+            runtime.node,
+            work.outcomes(),
+            delay_seconds,
+            failure_facts(error) if error else None,
+            parts=work.kept(),
+            blameless=blameless,
+            yielding=yielding,
+        )
 
 
 def _finish(runtime: Runtime, work: Work, finish: Finish) -> list[Member]:
@@ -74,19 +98,18 @@ def _after_error(runtime: Runtime, work: Work, step: Step, error: SiteferryError
     # Progress in this attempt clears the item's record: only a series of fruitless ones is poison.
     fruitless = 0 if work.progressed else work.claim.fruitless
     blameless = isinstance(error, SlotsBusy)
-    again = decide(error, step.kind, fruitless, random.random(), blameless=blameless)
+    again = decide(
+        error,
+        step.kind,
+        fruitless,
+        random.random(),
+        blameless=blameless,
+        barren_seconds=0 if work.progressed else work.claim.barren_seconds,
+    )
     if again is not None:
         log = _log.debug if again.blameless else _log.warning
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))
-        with work.pulse.telling:
-            return items.release(
-                member,
-                node,
-                work.outcomes(),
-                again.delay_seconds,
-                failure_facts(error),
-                blameless=again.blameless,
-            )
+        return _release(runtime, work, again.delay_seconds, error, blameless=again.blameless)
     _log.error("given up", error=str(error))
     finish = None if error.ends_run else step.give_up(work, error)
     if finish is not None:

@@ -39,8 +39,8 @@ def _beat_work(runtime: Runtime, work: Work, stalled_seconds: float) -> None:
         _log.warning("a task does not move", run=work.member.run, task=work.member.item)
         return
     with work.pulse.telling:
-        outcomes = work.untold()
-        accepted = runtime.items.report(work.member, runtime.node, outcomes)
+        outcomes, parts = work.untold(), work.kept()
+        accepted = runtime.items.report(work.member, runtime.node, outcomes, parts)
         work.told(len(outcomes))
     if accepted:
         work.pulse.beaten_at = now

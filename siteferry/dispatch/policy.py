@@ -16,6 +16,9 @@ MOST_FRUITLESS = {
 """Attempts in a row without progress before an item is given up. The plan gives up soonest, for
 somebody may be waiting at a terminal; a publish that has begun is worth the most patience."""
 
+MOST_BARREN_SECONDS = 1800.0
+"""And for so long at most: attempts that each wait for a deadline take their time."""
+
 _FIRST_SECONDS = 0.5
 _LONGEST_SECONDS = 30.0
 
@@ -35,18 +38,25 @@ def backoff_seconds(fruitless: int, jitter: float) -> float:
 
 
 def decide(
-    error: SiteferryError, kind: ItemKind, fruitless: int, jitter: float, *, blameless: bool
+    error: SiteferryError,
+    kind: ItemKind,
+    fruitless: int,
+    jitter: float,
+    *,
+    blameless: bool,
+    barren_seconds: float = 0.0,
 ) -> Again | None:
     """Whether an item whose attempt ended with `error` is tried again; None: it is given up.
 
     Args:
         fruitless: attempts in a row without progress before this one.
         blameless: nothing was tried, for want of a free connection.
+        barren_seconds: time since the first of those attempts ended.
     """
     if not error.transient:
         return None
     if blameless:
         return Again(0.1 + 0.4 * jitter, blameless=True)
-    if fruitless + 1 >= MOST_FRUITLESS[kind]:
+    if fruitless + 1 >= MOST_FRUITLESS[kind] or barren_seconds >= MOST_BARREN_SECONDS:
         return None
     return Again(backoff_seconds(fruitless, jitter))

@@ -16,6 +16,7 @@ from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.ftp.pool import Account, SessionPool
 from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items
+from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.settings import Settings
@@ -115,6 +116,7 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
     slots = SlotLedger(connection)
     pool = SessionPool(
         SharedSlots(slots),
+        ProfileLedger(connection),
         new_token=lambda: f"{node}.{secrets.token_hex(4)}",
         idle_seconds=settings.worker.idle_seconds,
     )

@@ -17,7 +17,7 @@ from siteferry.errors import LeaseLost, SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.pool import Account
 from siteferry.ftp.session import Session
-from siteferry.ledger.items import Claim, Finish, Outcome, Status
+from siteferry.ledger.items import Claim, Finish, Kept, Later, Outcome, Status
 from siteferry.publish.staging import Base, base_of
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret, redact
@@ -38,8 +38,9 @@ class Step(Protocol):
     def kind(self) -> ItemKind:
         """Which items this step is for."""
 
-    def carry(self, work: Work) -> Finish:
-        """Do the item. Raises SiteferryError; what `work` has recorded until then counts."""
+    def carry(self, work: Work) -> Finish | Later:
+        """Do the item, or a part of it and then let others go first. Raises SiteferryError; what
+        `work` has recorded until then counts."""
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish | None:
         """What the item leaves when it is not tried again; None: the whole run ends with it."""
@@ -53,6 +54,10 @@ class Pulse:
     beaten_at: float
     lost: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
+    parts: dict[str, Kept] = field(default_factory=dict)
+    """What stands of unfinished files, by path: told again with each heartbeat."""
+    further: bool = False
+    """Whether some of that came about in this attempt."""
     told: int = 0
     """How many of `outcomes` a heartbeat has brought to the ledger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -140,6 +145,18 @@ class Work:
         self.moved()
         with self.pulse.lock:
             self.pulse.outcomes.append(outcome)
+            self.pulse.parts.pop(outcome.path, None)
+
+    def keep(self, part: Kept) -> None:
+        """Note what stands of a file that is not finished, for a later attempt to go on with."""
+        with self.pulse.lock:
+            self.pulse.parts[part.path] = part
+            self.pulse.further = True
+
+    def kept(self) -> list[Kept]:
+        """What was noted of files that have no outcome."""
+        with self.pulse.lock:
+            return list(self.pulse.parts.values())
 
     def outcomes(self) -> list[Outcome]:
         """All that this attempt has settled. The end of an item tells all of it once more: a Redis
@@ -159,8 +176,8 @@ class Work:
 
     @property
     def progressed(self) -> bool:
-        """Whether this attempt has settled any file."""
-        return bool(self.pulse.outcomes)
+        """Whether this attempt has settled any file, or come further with one."""
+        return bool(self.pulse.outcomes) or self.pulse.further
 
     def check(self) -> None:
         """Raise LeaseLost when another attempt may have this item by now: called before whatever

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BURST_COMMANDS = 200
-BURST_BYTES = 4000
-"""ProFTPD 1.3.8 reads commands through a buffer of 4,103 bytes: of more that is pending, a command
-that ends just where the buffer is full is joined with the next one into a single, wrong command.
-Seen with RNTO; vsftpd takes 60 kB without a fault."""
+BURST_COMMANDS = 400
+"""A reply takes some 60 bytes: so many fit into what the kernels on the way hold, and a server that
+answers while we still write does not wait for us."""
+CAREFUL_BYTES = 4000
+"""ProFTPD 1.3.8 reads commands through a buffer of 4,102 bytes. Where more than that is pending, a
+read may end between a command's CR and its LF, and the command is joined with the next one into a
+single, wrong one (docs/decisions/0005). For servers that are not known to be free of it."""
+GENEROUS_BYTES = 16_000
+"""For servers that are: about what a connection may send at once after a silence (ten segments of
+1,448 bytes; RFC 6928), and far below what the kernels on the way hold."""
 
 
-def windows(lines: Sequence[bytes]) -> list[tuple[int, int]]:
+def windows(lines: Sequence[bytes], most_bytes: int = CAREFUL_BYTES) -> list[tuple[int, int]]:
     """Cut command lines into ranges (start, stop) within both bounds; a longer line is alone."""
     ranges: list[tuple[int, int]] = []
     start = size = 0
     for index, line in enumerate(lines):
-        if index > start and (index - start >= BURST_COMMANDS or size + len(line) > BURST_BYTES):
+        if index > start and (index - start >= BURST_COMMANDS or size + len(line) > most_bytes):
             ranges.append((start, index))
             start, size = index, 0
         size += len(line)

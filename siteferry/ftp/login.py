@@ -33,11 +33,11 @@ def prepare(session: Session) -> None:
         TlsFailed: the server refuses to encrypt data connections.
         SiteferryError: it refuses binary transfers.
     """
-    latin = session.endpoint.encoding == "latin-1"
+    asked = session.endpoint.encoding
     commands = ["TYPE I", "FEAT"]
     if session.encrypted:
         commands = ["PBSZ 0", "PROT P", *commands]
-    if not latin:
+    if asked != "latin-1":
         commands.append("OPTS UTF8 ON")
     replies = dict(zip(commands, session.burst(commands), strict=True))
     if session.encrypted and not replies["PROT P"].ok:
@@ -50,7 +50,11 @@ def prepare(session: Session) -> None:
     feat = replies["FEAT"]
     words = frozenset(line.split()[0].upper() for line in feat.lines[1:-1] if line.split())
     session.profile.learn_features(words if feat.ok else frozenset())
-    session.encoding = "latin-1" if latin else "utf-8"
+    if asked == "auto":
+        # Pure-FTPd lists UTF8 and does not know OPTS UTF8; vsftpd the other way round.
+        speaks = "UTF8" in words or replies["OPTS UTF8 ON"].ok
+        asked = "utf-8" if speaks else "latin-1"
+    session.encoding = session.profile.encoding = asked
 
 
 def _ask(session: Session, command: str) -> Reply:

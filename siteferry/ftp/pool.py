@@ -8,12 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from siteferry.errors import HostUnknown, SlotsBusy
+from siteferry.errors import ConnectionLimited, HostUnknown, LedgerUnreachable, SlotsBusy
 from siteferry.ftp.endpoint import Endpoint
-from siteferry.ftp.profile import ServerProfile
+from siteferry.ftp.profile import ServerProfile, profile_of
+from siteferry.ftp.replies import told_limit
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.secret import Secret
@@ -29,6 +31,16 @@ class Account:
     endpoint: Endpoint
     connections: int
     address_connections: int
+
+
+class Profiles(Protocol):
+    """Where profiles are kept, as text (`siteferry.ledger.profiles`)."""
+
+    def read(self, account: str) -> str | None:
+        """The account's profile; None where nothing is known yet."""
+
+    def write(self, account: str, text: str) -> None:
+        """Keep a profile in place of the one before."""
 
 
 class Slots(Protocol):
@@ -56,24 +68,34 @@ class Held:
 
 
 @dataclass(slots=True)
+class _Profile:
+    """A profile in use, and as it was last written."""
+
+    profile: ServerProfile
+    written: ServerProfile
+
+
+@dataclass(slots=True)
 class SessionPool:
     """Lends sessions to threads. A session that comes back suspect is closed, its slots freed.
 
     Args:
         slots: grants connections.
+        profiles: keeps what is learned of a server for other processes.
         new_token: makes a name for a pair of leases, unique among all workers.
         idle_seconds: how long an idle session waits for the next item.
         wait_seconds: how long a thread may wait for a slot that another session is giving up.
     """
 
     slots: Slots
+    profiles: Profiles
     new_token: Callable[[], str]
     idle_seconds: float = 3.0
     wait_seconds: float = 2.0
     clock: Callable[[], float] = time.monotonic
     _idle: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
     _busy: dict[str, Held] = field(default_factory=dict)
-    _profiles: dict[str, ServerProfile] = field(default_factory=lambda: defaultdict(ServerProfile))
+    _profiles: dict[str, _Profile] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _freed: threading.Event = field(default_factory=threading.Event)
 
@@ -100,7 +122,30 @@ class SessionPool:
             self._give_back(held)
 
     def profile(self, account: Account) -> ServerProfile:
-        return self._profiles[account.name]
+        """What is known of the account's server: one object for all its sessions here."""
+        with self._lock:
+            known = self._profiles.get(account.name)
+        if known is None:
+            text = self.profiles.read(account.name)
+            fresh = profile_of(text, time.time())
+            with self._lock:
+                # Of two threads that come here at once, the first one's stays.
+                known = self._profiles.setdefault(account.name, _Profile(fresh, copy(fresh)))
+        return known.profile
+
+    def _keep_profile(self, account: Account) -> None:
+        """Bring what was learned to the ledger; costs nothing where that is nothing."""
+        known = self._profiles[account.name]
+        if known.profile == known.written:
+            return
+        learned = copy(known.profile)
+        try:
+            self.profiles.write(account.name, learned.text())
+        except LedgerUnreachable as error:
+            # The next session that ends brings it; the work must not fail for it.
+            _log.debug("a server profile waits for Redis", account=account.name, error=str(error))
+        else:
+            known.written = learned
 
     def leases(self) -> list[tuple[Account, str, str]]:
         """Account, address and token of every session that lives, for the heartbeat to renew."""
@@ -139,13 +184,22 @@ class SessionPool:
         if idle := self._take_slot(account, address, token):
             return idle
         try:
-            session = Session(account.endpoint, self._profiles[account.name])
-            session.open(username, password)
+            session = Session(account.endpoint, self.profile(account))
+            self._open(session, account, username, password)
         except BaseException:
             self.slots.free(account, address, token)
             raise
         _log.debug("logged in", account=account.name, address=address)
         return Held(session, account, address, token)
+
+    def _open(self, session: Session, account: Account, username: str, password: Secret) -> None:
+        try:
+            session.open(username, password)
+        except ConnectionLimited as error:
+            session.profile.told_limit = told_limit(error.reply or "")
+            raise
+        finally:
+            self._keep_profile(account)
 
     def _take_slot(self, account: Account, address: str, token: str) -> Held | None:
         """Take the leases; or give a session of this process that came free before they did."""
@@ -165,6 +219,7 @@ class SessionPool:
 
     def _give_back(self, held: Held) -> None:
         held.session.on_activity = _nothing
+        self._keep_profile(held.account)
         with self._lock:
             self._busy.pop(held.token, None)
             if not held.session.lost:

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from siteferry.ftp.bursts import CAREFUL_BYTES, GENEROUS_BYTES
+
+TlsVersion = Literal["1.2", "1.3"]
+TlsResult = Literal["resumed", "full", "refused"]
+"""What data connections do under a version: resume the control connection's session, shake hands in
+full, or nothing, for the server does not speak it."""
+
+KEEP_SECONDS = 7 * 24 * 3600
+"""How long what was learned is believed: hosts are moved and mended without a word."""
+
+# FEAT words (RFC 2389) that only this server has; its greeting may have been changed.
+_PUREFTPD = frozenset({"ESTA", "ESTP", "PRET"})
+_PROFTPD = frozenset({"CSID", "MFF", "RANG"})
+_VSFTPD = frozenset({"EPRT", "EPSV", "MDTM", "PASV", "REST", "SIZE", "TVFS"})
+_TLS_WORDS = frozenset({"AUTH", "PBSZ", "PROT"})
 
 
 @dataclass(slots=True)
@@ -17,23 +37,100 @@ class ServerProfile:
     """Upper-case first words of FEAT (RFC 2389)."""
     epsv: bool = True
     """EPSV (RFC 2428) works; else PASV."""
+    epsv_proven: bool = False
+    """A data connection came about with EPSV."""
     time_verb: str | None = None
     """MFMT (ProFTPD, Pure-FTPd) or MDTM (vsftpd takes a time); None: times cannot be set."""
+    time_refused: frozenset[str] = frozenset()
+    """Verbs that were tried in vain."""
+    size: bool = True
+    """SIZE (RFC 3659, section 4) is answered."""
+    restart: bool = True
+    """REST and STOR go on in the middle of a file (RFC 3659, section 5)."""
+    append: bool = True
+    """APPE goes on at its end (RFC 959)."""
     rename_over: bool = True
     """RNTO replaces an existing file."""
+    rename_across: bool | None = None
+    """RNTO moves a file into another directory; None: not tried yet."""
     encoding: str = "utf-8"
-    time_refused: set[str] = field(default_factory=set)
-    """Verbs that were tried in vain."""
+    """Of names: UTF-8 where the server says so (RFC 2640), else Latin-1."""
+    tls: Mapping[TlsVersion, TlsResult] = field(default_factory=dict)
+    """What was seen of data connections under each version."""
+    told_limit: int | None = None
+    """Connections that the server names as its limit when it refuses another."""
+    learned: float = 0.0
+    """When this was begun, Unix seconds."""
 
     def learn_features(self, words: frozenset[str]) -> None:
+        """Take what FEAT tells. Where it tells something else than before, the server has changed,
+        and what it was seen not to do may work now."""
+        if self.features and words != self.features:
+            self._forget()
         self.features = words
         if self.time_verb is None:
             wanted = "MFMT" if "MFMT" in words else "MDTM" if "MDTM" in words else None
             if wanted not in self.time_refused:
                 self.time_verb = wanted
 
+    def _forget(self) -> None:
+        fresh = ServerProfile(learned=self.learned)
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+
     def refuse_time_verb(self) -> None:
         """Setting times was answered with an error of syntax or absence: stop asking."""
         if self.time_verb:
-            self.time_refused.add(self.time_verb)
+            self.time_refused = self.time_refused | {self.time_verb}
         self.time_verb = None
+
+    # -- TLS versions ----------------------------------------------------------------------------
+
+    @property
+    def tls_version(self) -> TlsVersion:
+        """The version to speak: the first that resumes or is still to be tried; 1.2 before 1.3, for
+        all servers resume it, and a resumed session needs no key exchange there."""
+        order: tuple[TlsVersion, TlsVersion] = ("1.2", "1.3")
+        for version in order:
+            if self.tls.get(version, "resumed") == "resumed":
+                return version
+        return "1.2" if self.tls["1.3"] == "refused" else "1.3"
+
+    def learn_tls(self, version: TlsVersion, result: TlsResult) -> None:
+        """Remember what came of a version."""
+        if self.tls.get(version) != result:
+            self.tls = {**self.tls, version: result}
+
+    # -- bursts ----------------------------------------------------------------------------------
+
+    def burst_bytes(self, *, encrypted: bool) -> int:
+        """How many bytes of commands may wait at this server (docs/decisions/0005)."""
+        plain_words = self.features - _TLS_WORDS
+        if plain_words >= _PUREFTPD or plain_words == _VSFTPD:
+            return GENEROUS_BYTES
+        # Under TLS it reads record by record, and each command is one.
+        if encrypted and plain_words >= _PROFTPD:
+            return GENEROUS_BYTES
+        return CAREFUL_BYTES
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """This profile as the ledger keeps it (JSON)."""
+        return _ADAPTER.dump_json(self).decode()
+
+
+_ADAPTER = TypeAdapter(ServerProfile)
+
+
+def profile_of(text: str | None, now: float) -> ServerProfile:
+    """A profile from what `text()` gave; a new one where there is none, it is older than
+    KEEP_SECONDS, or another version of siteferry wrote it."""
+    if text is not None:
+        try:
+            known = _ADAPTER.validate_json(text)
+        except ValidationError:
+            return ServerProfile(learned=now)
+        if 0 <= now - known.learned < KEEP_SECONDS:
+            return known
+    return ServerProfile(learned=now)

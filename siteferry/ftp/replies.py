@@ -35,6 +35,7 @@ _DENIED = re.compile(
     r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
 )
 _TLS_WANTED = re.compile(r"\b(TLS|SSL|encrypt)", re.IGNORECASE)
+_TOLD_LIMIT = re.compile(r"\(([0-9]{1,4})\)|\b([0-9]{1,4}) users \(the maximum\)")
 _PORT_229 = re.compile(r"\(([!-~])\1\1([0-9]{1,5})\1\)")
 # Some servers leave out the parentheses.
 _PORT_227 = re.compile(r"[0-9]{1,3}(?:,[0-9]{1,3}){3},([0-9]{1,3}),([0-9]{1,3})")
@@ -138,6 +139,13 @@ def login_error(reply: Reply) -> SiteferryError:
         reply=text,
         next_step="Correct the credential, then run the same import again.",
     )
+
+
+def told_limit(text: str) -> int | None:
+    """The number of connections that a refusal for too many names: "Too many connections (8) from
+    this IP", "8 users (the maximum) are already logged in"; None where it names none."""
+    found = _TOLD_LIMIT.search(text[4:])
+    return int(found[1] or found[2]) if found else None
 
 
 def parse_reply(lines: tuple[str, ...]) -> Reply:

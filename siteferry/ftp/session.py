@@ -5,13 +5,11 @@ from __future__ import annotations
 import ftplib  # the base class of the session; everything else of it stays unused
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from io import BufferedReader
 
 from siteferry.errors import (
-    HostUnknown,
-    HostUnreachable,
     NotAnFtpServer,
     PathRefused,
     SessionLost,
@@ -19,23 +17,26 @@ from siteferry.errors import (
     TlsFailed,
 )
 from siteferry.ftp.bursts import windows
+from siteferry.ftp.control import ControlChannel
+from siteferry.ftp.dial import data_address, dial
 from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.login import log_in, prepare
-from siteferry.ftp.profile import ServerProfile
-from siteferry.ftp.replies import Reply, error_for, login_error, parse_reply, told_port
-from siteferry.ftp.sockets import cork, quick_ack
+from siteferry.ftp.profile import ServerProfile, TlsResult, TlsVersion
+from siteferry.ftp.replies import Reply, error_for, login_error, told_port
 from siteferry.ftp.tls import (
-    can_read,
+    VersionRefused,
     check_fingerprint,
     make_context,
+    newest_session,
     shake_hands,
     wrap_control,
 )
 from siteferry.log import get_logger
 from siteferry.secret import Secret
 
-_LONGEST_LINE_BYTES = 8192
-_MOST_REPLY_LINES = 1000
+_UNPROVEN_SECONDS = 5.0
+"""Deadline of a data connection while EPSV has never worked: old firewalls do not understand it,
+and drop what it announces."""
 
 _log = get_logger(__name__)
 
@@ -49,20 +50,25 @@ class Session(ftplib.FTP_TLS):
     """
 
     def __init__(self, endpoint: Endpoint, profile: ServerProfile | None = None) -> None:
-        # ftplib's own context would be unverified; ours is made per endpoint.
-        super().__init__(context=make_context(endpoint), timeout=endpoint.deadlines.control_seconds)
         self.endpoint = endpoint
-        self.profile = profile or ServerProfile()
+        self.profile = profile or ServerProfile(learned=time.time())
+        self._version: TlsVersion = self.profile.tls_version
+        # ftplib's own context would be unverified; ours is made per endpoint.
+        context = make_context(endpoint, self._version)
+        super().__init__(context=context, timeout=endpoint.deadlines.control_seconds)
         self.lost = False
-        self.encrypted = False
         self.data_connections = 0
         self.data_sessions_reused = 0
         self.on_activity: Callable[[], None] = _nothing
         """Called at each reply and each chunk of data: the sign of life that heartbeats rest on."""
         self.prepared: set[str] = set()
         """Runs whose staging directory is there, as far as this session knows."""
-        self._reader: BufferedReader | None = None
-        self._peer = ""
+        self._channel: ControlChannel | None = None
+        self._resumable: ssl.SSLSession | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        return self._channel is not None and self._channel.encrypted
 
     # -- connecting ------------------------------------------------------------------------------
 
@@ -74,8 +80,12 @@ class Session(ftplib.FTP_TLS):
             LoginRefused, SessionLost.
         """
         try:
-            self._connect()
-            self._secure()
+            try:
+                self._connect()
+            except VersionRefused:
+                if not self._changes_version():
+                    raise
+                self._connect()
             log_in(self, username, password)
             prepare(self)
         except BaseException:
@@ -83,25 +93,8 @@ class Session(ftplib.FTP_TLS):
             raise
 
     def _connect(self) -> None:
-        host, port = self.endpoint.host, self.endpoint.port
-        try:
-            sock = socket.create_connection(
-                (host, port), timeout=self.endpoint.deadlines.connect_seconds
-            )
-        except socket.gaierror as error:
-            raise HostUnknown(
-                f"the host name {host} does not resolve: {error.strerror}",
-                next_step="Correct ftp.host of the website, or the machine's DNS.",
-            ) from error
-        except OSError as error:
-            raise HostUnreachable(
-                f"nothing answers at {host}:{port}: {error.strerror or error}",
-                next_step="Check ftp.host and ftp.port, and that no firewall stands between.",
-            ) from error
-        sock.settimeout(self.endpoint.deadlines.control_seconds)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._peer = sock.getpeername()[0]
+        """Up to where the login may be said: connected, greeted, encrypted."""
+        sock = dial(self.endpoint)
         self.af = sock.family
         self._adopt(sock)
         if self.endpoint.security == "implicit":
@@ -110,6 +103,21 @@ class Session(ftplib.FTP_TLS):
         if not greeting.ok:
             raise login_error(greeting)
         self.welcome = greeting.text
+        if self.endpoint.security in ("explicit", "auto"):
+            self._ask_for_tls()
+
+    def _changes_version(self) -> bool:
+        """After a handshake that failed: whether the other version of TLS is worth a try."""
+        profile, refused = self.profile, self._version
+        profile.learn_tls(refused, "refused")
+        self._version = profile.tls_version
+        if profile.tls.get(self._version) == "refused":
+            # Neither: then it was not for the version, and nothing has been learned.
+            profile.tls = {}
+            return False
+        self._hang_up()
+        self.context = make_context(self.endpoint, self._version)
+        return True
 
     def _greeting(self) -> Reply:
         try:
@@ -127,42 +135,38 @@ class Session(ftplib.FTP_TLS):
             raise
 
     def _adopt(self, sock: socket.socket) -> None:
+        self._channel = ControlChannel(sock)
         self.sock = sock
-        self._reader = sock.makefile("rb")
 
-    def _secure(self) -> None:
-        security = self.endpoint.security
-        if security in ("none", "implicit"):
-            return
+    def _ask_for_tls(self) -> None:
         reply = self.burst(["AUTH TLS"])[0]
-        if not reply.ok:
-            if security == "auto":
-                _log.warning(
-                    "the server offers no TLS: user name, password and files go in plain text",
-                    host=self.endpoint.host,
-                    reply=reply.text,
-                )
-                return
+        if reply.ok:
+            self._encrypt()
+        elif self.endpoint.security == "auto":
+            _log.warning(
+                "the server offers no TLS: user name, password and files go in plain text",
+                host=self.endpoint.host,
+                reply=reply.text,
+            )
+        else:
             raise TlsFailed(
                 f"{self.endpoint} refuses TLS",
                 reply=reply.text,
                 next_step="If the host really has none, write ftp.security: none.",
             )
-        self._encrypt()
 
     def _encrypt(self) -> None:
         if self.sock is not None:
             self._adopt(wrap_control(self.sock, self.context, self.endpoint))
-            self.encrypted = True
 
     # -- commands and replies --------------------------------------------------------------------
 
     def burst(self, commands: Sequence[str]) -> list[Reply]:
         """Send `commands` and read as many final replies, with few round trips.
 
-        At most BURST_COMMANDS or BURST_BYTES are under way at a time: a client that writes without
-        reading can lock up against a server that does the same. Nothing may be behind a running
-        transfer (Pure-FTPd and ProFTPD refuse that).
+        A bounded number is under way at a time (`siteferry.ftp.bursts`): a client that writes
+        without reading can lock up against a server that does the same. Nothing may be behind a
+        running transfer (Pure-FTPd and ProFTPD refuse that).
 
         Raises:
             PathRefused: a command holds CR, LF or NUL, or cannot be encoded; nothing was sent.
@@ -170,14 +174,10 @@ class Session(ftplib.FTP_TLS):
         """
         lines = [self.encode(command) for command in commands]
         replies: list[Reply] = []
-        for start, stop in windows(lines):
+        most_bytes = self.profile.burst_bytes(encrypted=self.encrypted)
+        for start, stop in windows(lines, most_bytes):
             self.write_lines(lines[start:stop])
-            for _ in range(start, stop):
-                reply = self.read_reply()
-                if reply.code == 421:
-                    self.lost = True
-                    raise SessionLost("the server ended the session", reply=reply.text)
-                replies.append(reply)
+            replies.extend(self.read_answer() for _ in range(start, stop))
         return replies
 
     def command(self, command: str, doing: str) -> Reply:
@@ -199,22 +199,13 @@ class Session(ftplib.FTP_TLS):
             ) from error
 
     def write_lines(self, lines: Sequence[bytes]) -> None:
-        """Write command lines so that they leave together; under TLS each is a record of its own.
+        """Write command lines so that they leave together.
 
-        Pure-FTPd waits with poll() and does not see a second command that OpenSSL has already read
-        with the first one; corking lets the separate records share a segment all the same.
+        Raises:
+            SessionLost: the connection broke.
         """
-        sock = self.sock
         try:
-            if sock is None:
-                raise SessionLost("the session is closed")
-            if not self.encrypted or len(lines) == 1:
-                sock.sendall(b"".join(lines))
-                return
-            cork(sock, True)
-            for line in lines:
-                sock.sendall(line)
-            cork(sock, False)
+            self._open_channel().write(lines)
         except OSError as error:
             self.lost = True
             raise SessionLost(f"the control connection broke: {error}") from error
@@ -226,11 +217,7 @@ class Session(ftplib.FTP_TLS):
             SessionLost: no complete reply came; the session is suspect.
         """
         try:
-            first = self._read_line()
-            # The code is looked at first: "SSH-2.0-..." is not the first line of many.
-            reply = parse_reply((first,))
-            if first[3:4] == "-":
-                reply = parse_reply((first, *self._rest_of_reply(first[:3] + " ")))
+            reply = self._open_channel().read_reply(self.encoding)
         except OSError as error:
             self.lost = True
             raise SessionLost(f"the control connection broke: {error}") from error
@@ -240,31 +227,24 @@ class Session(ftplib.FTP_TLS):
         self.on_activity()
         return reply
 
-    def _rest_of_reply(self, last: str) -> list[str]:
-        lines: list[str] = []
-        while not lines or not lines[-1].startswith(last):
-            lines.append(self._read_line())
-            _check_length(lines)
-        return lines
+    def read_answer(self) -> Reply:
+        """Read one reply; a 421, which the server may say at any time, is the session's end."""
+        reply = self.read_reply()
+        if reply.code == 421:
+            self.lost = True
+            raise SessionLost("the server ended the session", reply=reply.text)
+        return reply
 
-    def _read_line(self) -> str:
-        if self._reader is None or self.sock is None:
+    def _open_channel(self) -> ControlChannel:
+        if self._channel is None:
             raise SessionLost("the session is closed")
-        quick_ack(self.sock)
-        raw = self._reader.readline(_LONGEST_LINE_BYTES + 1)
-        if not raw:
-            raise SessionLost("the server closed the control connection")
-        if len(raw) > _LONGEST_LINE_BYTES:
-            raise SessionLost("the server sent a reply line that is too long")
-        if not raw.endswith(b"\n"):
-            raise SessionLost("the server hung up in the middle of a reply", reply=repr(raw))
-        return raw.rstrip(b"\r\n").decode(self.encoding, "backslashreplace")
+        return self._channel
 
     # -- ftplib's own reading and writing, for ftputil on top -------------------------------------
 
     def getline(self) -> str:
         """Give ftplib its lines through our reader, so that both may be used on one session."""
-        return self._read_line()
+        return self._open_channel().read_line(self.encoding)
 
     def putline(self, line: str) -> None:
         """Send a line for ftplib."""
@@ -293,7 +273,8 @@ class Session(ftplib.FTP_TLS):
     # -- data connections ------------------------------------------------------------------------
 
     def passive_verb(self) -> str:
-        return "EPSV" if self.profile.epsv else "PASV"
+        """EPSV (RFC 2428), or PASV where that is known not to work; IPv6 has no PASV."""
+        return "EPSV" if self.profile.epsv or self.af == socket.AF_INET6 else "PASV"
 
     def passive_port(self, reply: Reply) -> int:
         """The port in a 229 (RFC 2428) or 227 reply. Its address, if any, is ignored: behind NAT
@@ -314,31 +295,41 @@ class Session(ftplib.FTP_TLS):
     def connect_data(self, port: int) -> socket.socket:
         """Connect to the control connection's peer. OSError is left to the caller, who knows
         whether the server's next reply explains it."""
+        control = self._open_channel().sock
         conn = socket.socket(self.af, socket.SOCK_STREAM)
-        if isinstance(self.sock, ssl.SSLSocket):
+        if isinstance(control, ssl.SSLSocket):
             # Before the connect: wrapping what the server has reset meanwhile loses the socket
             # unclosed (CPython 3.11).
             conn = self.context.wrap_socket(
                 conn,
                 server_hostname=self.endpoint.host,
-                session=self.sock.session,
+                session=self._resumable or control.session,
                 do_handshake_on_connect=False,
             )
-        conn.settimeout(self.endpoint.deadlines.connect_seconds)
+        conn.settimeout(self._patience())
         try:
-            conn.connect((self._peer, port))
+            conn.connect(data_address(control, port))
+        except TimeoutError:
+            conn.close()
+            if self.passive_verb() == "EPSV" and not self.profile.epsv_proven:
+                self.profile.epsv = False
+            raise
         except OSError:
             conn.close()
             raise
+        if not self.profile.epsv_proven and self.passive_verb() == "EPSV":
+            self.profile.epsv_proven = True
         conn.settimeout(self.endpoint.deadlines.data_seconds)
         self.data_connections += 1
         return conn
 
+    def _patience(self) -> float:
+        seconds = self.endpoint.deadlines.connect_seconds
+        return seconds if self.profile.epsv_proven else min(seconds, _UNPROVEN_SECONDS)
+
     def reply_waits(self) -> bool:
-        """Under TLS: whether a reply, or the connection's end, can be read without waiting."""
-        if self._reader is None or not isinstance(self.sock, ssl.SSLSocket):
-            return True
-        return can_read(self.sock, self._reader)
+        """Whether a reply, or the connection's end, can be read without waiting."""
+        return self._channel is None or self._channel.something_waits()
 
     def secure_data(
         self, conn: socket.socket, listening: Callable[[], bool] | None = None
@@ -350,13 +341,22 @@ class Session(ftplib.FTP_TLS):
         Args:
             listening: see `shake_hands`; None where the transfer has been accepted already.
         """
-        if isinstance(conn, ssl.SSLSocket) and isinstance(self.sock, ssl.SSLSocket):
-            shake_hands(conn, self.sock, listening)
+        control = self._open_channel().sock
+        if isinstance(conn, ssl.SSLSocket) and isinstance(control, ssl.SSLSocket):
+            shake_hands(conn, control, listening)
+            result: TlsResult = "resumed" if conn.session_reused else "full"
+            self.profile.learn_tls(self._version, result)
             if conn.session_reused:
                 self.data_sessions_reused += 1
             else:
                 check_fingerprint(conn, self.endpoint)
         return conn
+
+    def end_data(self, conn: socket.socket) -> None:
+        """Close a data connection whose transfer is over, keeping what the next one can resume."""
+        if isinstance(conn, ssl.SSLSocket) and self._version == "1.3" and conn.session_reused:
+            self._resumable = newest_session(conn)
+        conn.close()
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -370,17 +370,12 @@ class Session(ftplib.FTP_TLS):
     def drop(self) -> None:
         """Close at once."""
         self.lost = True
-        reader, self._reader = self._reader, None
-        for closable in (reader, self.sock):
-            if closable is not None:
-                with suppress(OSError):
-                    closable.close()
-        self.sock = None
+        self._hang_up()
 
-
-def _check_length(lines: Sequence[str]) -> None:
-    if len(lines) > _MOST_REPLY_LINES:
-        raise SessionLost("the server sent a reply without an end")
+    def _hang_up(self) -> None:
+        channel, self._channel, self.sock = self._channel, None, None
+        if channel is not None:
+            channel.close()
 
 
 def _nothing() -> None:

@@ -9,14 +9,26 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from io import BufferedReader
 
 from siteferry.errors import SessionLost, TlsFailed
 from siteferry.ftp.endpoint import Endpoint
+from siteferry.ftp.profile import TlsVersion
+
+_VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
 
 
-def make_context(endpoint: Endpoint) -> ssl.SSLContext:
+class VersionRefused(TlsFailed):
+    """The handshake failed for another reason than the certificate: perhaps for the version."""
+
+
+def make_context(endpoint: Endpoint, version: TlsVersion) -> ssl.SSLContext:
     """The one context of a session; data connections resume its sessions, so they share it.
+
+    Args:
+        version: the only one that is spoken (docs/decisions/0006).
 
     Raises:
         TlsFailed: the CA file cannot be read.
@@ -30,7 +42,7 @@ def make_context(endpoint: Endpoint) -> ssl.SSLContext:
             f"the CA file {endpoint.ca_file} cannot be read: {error.strerror or error}",
             next_step="Correct ftp.ca_file of the website.",
         ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = context.maximum_version = _VERSIONS[version]
     if endpoint.fingerprint or not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -42,6 +54,7 @@ def wrap_control(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoin
 
     Raises:
         TlsFailed: the certificate is not trusted, or the pinned fingerprint differs.
+        VersionRefused: the two do not come to terms.
         SessionLost: the connection broke in the handshake.
     """
     try:
@@ -52,7 +65,7 @@ def wrap_control(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoin
             next_step="Check the host name, set ftp.ca_file, or pin it with ftp.fingerprint.",
         ) from error
     except ssl.SSLError as error:
-        raise TlsFailed(f"the TLS handshake with {endpoint} failed: {error.reason}") from error
+        raise VersionRefused(f"the TLS handshake with {endpoint} failed: {error.reason}") from error
     except OSError as error:
         raise SessionLost(f"the TLS handshake with {endpoint} broke off: {error}") from error
     check_fingerprint(wrapped, endpoint)
@@ -92,18 +105,16 @@ def shake_hands(
     data.settimeout(seconds)
 
 
-def can_read(sock: ssl.SSLSocket, reader: BufferedReader) -> bool:
-    """Whether `reader` (over `sock`) has something, or the end, to give without waiting. A record
-    of TLS itself, such as a session ticket, is nothing."""
-    seconds = sock.gettimeout()
-    sock.settimeout(0)
-    try:
-        reader.peek(1)
-    except ssl.SSLWantReadError:
-        return False
-    finally:
-        sock.settimeout(seconds)
-    return True
+def newest_session(data: ssl.SSLSocket) -> ssl.SSLSession | None:
+    """The session that `data`'s last ticket can resume, once its transfer is over.
+
+    TLS 1.3 (RFC 8446, section 4.6.1) sends tickets behind the handshake, and some servers take each
+    only once. Reading takes in what has arrived, and waits for nothing.
+    """
+    data.settimeout(0)
+    with suppress(OSError):
+        data.recv(1)
+    return data.session
 
 
 def check_fingerprint(sock: ssl.SSLSocket, endpoint: Endpoint) -> None:

@@ -2,7 +2,8 @@
 
 A transfer costs three round trips: EPSV and STOR leave together and 229 comes back (1), the data
 connection is made (2), the data goes and 226 comes back (3). Whatever else the previous file needs
-(its time, its size) travels in front of EPSV, in the same write, and costs none.
+(its time, its size) travels in front of EPSV, in the same write, and costs none. Under TLS the
+handshake of the data connection is one more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from siteferry.ftp.session import Session
 from siteferry.ftp.tls import send_close_notify
 
 _MOST_STRAY_REPLIES = 4
+_BROKEN_OFF = (426, 450, 451)
+"""What some servers answer to a file that is whole, because the TLS or TCP connection ended in a
+way that they did not expect: SIZE tells."""
+_NOT_RESUMED = (425, 522)
+"""ProFTPD and vsftpd, where they demand that data connections resume the TLS session."""
 
 
 @dataclass(slots=True)
@@ -44,6 +50,7 @@ def open_transfer(
     prelude: Sequence[str] = (),
     *,
     confirmed: bool,
+    restart: int = 0,
 ) -> Opening:
     """Send `prelude`, EPSV and `verb path` in one write, and open the data connection.
 
@@ -55,12 +62,38 @@ def open_transfer(
         confirmed: wait for the server's 150 before giving the connection out. The kernel takes the
             connection of a transfer that the server refuses: who then reads from it, or writes more
             than the kernels hold, waits for the deadline. What is small need not wait.
+        restart: byte to begin at (REST; RFC 3659, section 5). It costs one round trip more: behind
+            a REST that was refused, STOR would write over the file from its beginning.
 
     Raises:
         SessionLost: the session is suspect; whether the prelude was carried out is unknown.
         TlsFailed: the data connection's handshake failed though the transfer was accepted.
     """
     opening = Opening([])
+    if restart:
+        *opening.prelude, passive, rest = session.burst(
+            [*prelude, session.passive_verb(), f"REST {restart}"]
+        )
+        if not passive.ok or rest.code != 350:
+            if passive.ok:
+                session.profile.restart = False
+            opening.refusal = error_for(rest if passive.ok else passive, f"resuming: {doing}")
+            return opening
+        session.write_lines([session.encode(f"{verb} {path}")])
+    else:
+        refused = _open_together(session, verb, path, prelude, opening)
+        if isinstance(refused, SiteferryError):
+            opening.refusal = refused
+            return opening
+        passive = refused
+    _connect(session, session.passive_port(passive), doing, opening, confirmed)
+    return opening
+
+
+def _open_together(
+    session: Session, verb: str, path: str, prelude: Sequence[str], opening: Opening
+) -> Reply | SiteferryError:
+    """Everything in one write; gives the reply that tells the port, or why there is none."""
     passive = _ask(session, [*prelude, session.passive_verb(), f"{verb} {path}"], opening)
     if not passive.ok:
         _settle_unopened(session)
@@ -70,17 +103,15 @@ def open_transfer(
         passive = _ask(session, [session.passive_verb(), f"{verb} {path}"], opening)
     if not passive.ok:
         _settle_unopened(session)
-        opening.refusal = error_for(passive, "opening a passive data connection")
-        return opening
-    _connect(session, session.passive_port(passive), doing, opening, confirmed)
-    return opening
+        return error_for(passive, "opening a passive data connection")
+    return passive
 
 
 def _ask(session: Session, commands: Sequence[str], opening: Opening) -> Reply:
     """Send a prelude, the passive verb and the transfer command; gives the reply to the second."""
     session.write_lines([session.encode(command) for command in commands])
-    opening.prelude.extend(_read(session) for _ in commands[:-2])
-    return _read(session)
+    opening.prelude.extend(session.read_answer() for _ in commands[:-2])
+    return session.read_answer()
 
 
 def _settle_unopened(session: Session) -> None:
@@ -92,7 +123,7 @@ def _settle_unopened(session: Session) -> None:
     """
     session.write_lines([session.encode("NOOP")])
     for _ in range(_MOST_STRAY_REPLIES):
-        if _read(session).code == 200:
+        if session.read_answer().code == 200:
             return
     session.lost = True
     raise SessionLost("the server does not answer NOOP")
@@ -104,7 +135,7 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
     def listening() -> bool:
         nonlocal began
         if began is None and session.reply_waits():
-            began = _read(session)
+            began = session.read_answer()
             if not began.preliminary:
                 raise ConnectionAbortedError("the server refused the transfer")
         return began is None
@@ -114,21 +145,27 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
         conn = session.connect_data(port)
         opening.data = session.secure_data(conn, listening)
         if confirmed and began is None:
-            began = _read(session)
+            began = session.read_answer()
             if not began.preliminary:
                 raise ConnectionAbortedError("the server refused the transfer")
     except OSError as error:
         opening.data = None
+        resumed = conn is None or _resumed(conn)
         if conn is not None:
             conn.close()
+        if began is None and isinstance(error, TimeoutError) and not session.reply_waits():
+            # The server waits for the connection as we did.
+            session.lost = True
+            raise SessionLost(f"the data connection for {doing} failed: {error}") from error
         # A server that refuses the transfer closes its listening port at once: the refusal that
         # waits on the control connection is the reason then.
-        reply = began or _read(session)
+        reply = began or session.read_answer()
         if reply.preliminary:
             session.lost = True
             if isinstance(error, ssl.SSLError):
                 raise TlsFailed(f"the TLS handshake for {doing} failed: {error.reason}") from error
             raise SessionLost(f"the data connection for {doing} failed: {error}") from error
+        _check_resumed(session, resumed, reply)
         opening.refusal = error_for(reply, doing)
     except SiteferryError:
         if conn is not None:
@@ -136,8 +173,12 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
         raise
 
 
-def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
+def finish_upload(session: Session, data: socket.socket, doing: str) -> SiteferryError | None:
     """End the data, read the final reply, and only then close the socket.
+
+    Returns:
+        None, or an error that says that the transfer broke off though all of it was sent. Servers
+        say that of whole files, too: what SIZE tells decides.
 
     Raises:
         SiteferryError: the server refused the transfer or did not take all of it.
@@ -151,19 +192,56 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> None:
         # The server has closed already; its reply, read below, says why.
         session.on_activity()
     try:
-        _check_final(session, doing)
-    finally:
+        reply = _read_final(session)
+    except SiteferryError:
         data.close()
+        raise
+    resumed = _resumed(data)
+    session.end_data(data)
+    if reply.ok:
+        return None
+    _check_resumed(session, resumed, reply)
+    error = error_for(reply, doing)
+    if reply.code in _BROKEN_OFF and not error.ends_run:
+        return error
+    raise error
 
 
 def finish_download(session: Session, data: socket.socket, doing: str) -> None:
     """Close the data connection after its end was read, and read the final reply."""
     if isinstance(data, ssl.SSLSocket):
         send_close_notify(data)
-    data.close()
-    reply = _read(session)
+    resumed = _resumed(data)
+    session.end_data(data)
+    reply = session.read_answer()
     if not reply.ok:
+        _check_resumed(session, resumed, reply)
         raise error_for(reply, doing)
+
+
+def _resumed(data: socket.socket) -> bool:
+    return not isinstance(data, ssl.SSLSocket) or bool(data.session_reused)
+
+
+def _check_resumed(session: Session, resumed: bool, reply: Reply) -> None:
+    """See whether `reply` refuses a data connection because it did not resume the TLS session.
+
+    Raises:
+        SessionLost: it does, and a new session, perhaps with the other version, may do better.
+        TlsFailed: it does, and neither version resumes.
+    """
+    if resumed or reply.code not in _NOT_RESUMED:
+        return
+    session.lost = True
+    message = "the server demands that data connections resume the TLS session"
+    if set(session.profile.tls) == {"1.2", "1.3"}:
+        raise TlsFailed(
+            f"{message}, and resumes it under neither version",
+            reply=reply.text,
+            next_step="Ask the host to lift the demand (ProFTPD: TLSOptions "
+            "NoSessionReuseRequired; vsftpd: require_ssl_reuse=NO).",
+        )
+    raise SessionLost(message, reply=reply.text)
 
 
 def abandon(session: Session, data: socket.socket) -> None:
@@ -172,20 +250,6 @@ def abandon(session: Session, data: socket.socket) -> None:
     session.drop()
 
 
-def _check_final(session: Session, doing: str) -> None:
-    reply = _read_final(session)
-    if not reply.ok:
-        raise error_for(reply, doing)
-
-
 def _read_final(session: Session) -> Reply:
-    reply = _read(session)
-    return _read(session) if reply.preliminary else reply
-
-
-def _read(session: Session) -> Reply:
-    reply = session.read_reply()
-    if reply.code == 421:
-        session.lost = True
-        raise SessionLost("the server ended the session", reply=reply.text)
-    return reply
+    reply = session.read_answer()
+    return session.read_answer() if reply.preliminary else reply

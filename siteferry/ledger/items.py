@@ -38,6 +38,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What stands on the server of a file that is not finished; see `siteferry.ftp.sending`."""
+
+    path: str
+    name: str
+    size: int
+    offset: int
+    sha256: str
+    ended: bool
+
+    def row(self) -> list[object]:
+        return [self.path, self.name, self.size, self.offset, self.sha256, self.ended]
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """An item that follows from the one being finished; `first` puts it before what waits."""
 
@@ -57,11 +72,18 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """The item is not done, and nothing is wrong: it goes on after others had their turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim that succeeded. `fruitless`: attempts in a row before this one without progress."""
+    """A claim that succeeded. `fruitless`: attempts in a row before this one without progress;
+    `barren_seconds`: how long ago the first of them ended."""
 
     body: Mapping[str, Any]
     fruitless: int
+    barren_seconds: float
     facts: Mapping[str, str]
 
 
@@ -76,13 +98,21 @@ class Items:
         answer = self.connection.run_script("claim", *_names(member), node)
         if answer is None:
             return None
-        body, fruitless, flat = answer
-        return Claim(json.loads(body), int(fruitless), _pairs(flat))
+        body, fruitless, barren, flat = answer
+        return Claim(json.loads(body), int(fruitless), float(barren), _pairs(flat))
 
-    def report(self, member: Member, node: str, outcomes: Sequence[Outcome]) -> bool:
-        """Heartbeat with the files done since the last one; False: the attempt counts no more."""
+    def report(
+        self,
+        member: Member,
+        node: str,
+        outcomes: Sequence[Outcome],
+        parts: Sequence[Kept] = (),
+    ) -> bool:
+        """Heartbeat with the files done since the last one, and what stands of those that are not;
+        False: the attempt counts no more."""
         rows = _dump([outcome.row() for outcome in outcomes])
-        return bool(self.connection.run_script("report", *_names(member), node, rows))
+        kept = _dump([part.row() for part in parts])
+        return bool(self.connection.run_script("report", *_names(member), node, rows, kept))
 
     def finish(self, member: Member, node: str, result: Finish) -> list[Member]:
         """Finish an item; gives what may be sent now, the first for this node's own queue."""
@@ -105,17 +135,26 @@ class Items:
         delay_seconds: float,
         error: Mapping[str, object] | None,
         *,
+        parts: Sequence[Kept] = (),
         blameless: bool,
+        yielding: bool = False,
     ) -> list[Member]:
-        """Give an item back for another attempt after `delay_seconds`; gives what may be sent."""
+        """Give an item back for another attempt after `delay_seconds`; gives what may be sent.
+
+        Args:
+            blameless: the attempt does not count as fruitless.
+            yielding: other runs of the account go first.
+        """
         answer = self.connection.run_script(
             "release",
             *_names(member),
             node,
             _dump([outcome.row() for outcome in outcomes]),
+            _dump([part.row() for part in parts]),
             delay_seconds,
             _dump(error) if error else "",
             int(blameless),
+            int(yielding),
         )
         return members(answer)
 

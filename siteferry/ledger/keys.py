@@ -11,9 +11,11 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:items | hash | item -> body (JSON) of every item that is not finished | with the run |
 | run:R:attempts | hash | item -> the attempt that may claim it | with the run |
 | run:R:fruitless | hash | item -> attempts in a row without progress | with the run |
+| run:R:barren | hash | item -> when the first of those attempts ended | with the run |
 | run:R:claims | hash | item -> "attempt node" that works on it | with the run |
 | run:R:replies | hash | item -> "attempt reply" of its finish, for a repeat | with the run |
 | run:R:waiting | list | items that wait for room in the window | with the run |
+| run:R:parts | hash | path -> what stands of a file that is not finished (JSON) | with the run |
 | run:R:outcomes | hash | path -> what stands staged for it (JSON) | with the run |
 | run:R:failures | hash | path -> why it was not carried (JSON) | with the run |
 | run:R:workers | hash | node -> files carried | with the run |
@@ -21,6 +23,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:tree | string | directories of the source and of the last manifest (JSON) | with the run |
 | run:R:warnings | list | texts for the report | with the run |
 | account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
+| account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:window | hash | member -> "node time" of what runs | none: holds only that |
 | account:A:turns | list | runs of the account that have waiting items, in turn | none: as above |
 | beats | zset | "member" -> time of the last heartbeat of a claimed attempt | none: as above |
@@ -68,6 +71,9 @@ class Keys:
     def fruitless(self, run: str) -> str:
         return f"{self.prefix}run:{run}:fruitless"
 
+    def barren(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:barren"
+
     def claims(self, run: str) -> str:
         return f"{self.prefix}run:{run}:claims"
 
@@ -76,6 +82,9 @@ class Keys:
 
     def waiting(self, run: str) -> str:
         return f"{self.prefix}run:{run}:waiting"
+
+    def parts(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:parts"
 
     def outcomes(self, run: str) -> str:
         return f"{self.prefix}run:{run}:outcomes"
@@ -97,6 +106,9 @@ class Keys:
 
     def account(self, account: str) -> str:
         return f"{self.prefix}account:{account}"
+
+    def profile(self, account: str) -> str:
+        return f"{self.prefix}account:{account}:profile"
 
     def window(self, account: str) -> str:
         return f"{self.prefix}account:{account}:window"

@@ -9,7 +9,7 @@ from typing import Any
 
 from siteferry.errors import TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
-from siteferry.ledger.items import members
+from siteferry.ledger.items import Kept, members
 from siteferry.ledger.keys import RUN_SECONDS, target_digest
 from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
 
@@ -183,6 +183,16 @@ class Runs:
         good, bad = self.connection.call(read)
         return {
             p for p, g, b in zip(paths, good, bad, strict=True) if g is not None or b is not None
+        }
+
+    def parts(self, run: str, paths: Sequence[str]) -> dict[str, Kept]:
+        """What stands on the server of those of `paths` that are not finished."""
+        key, client = self.connection.keys.parts(run), self.connection.client
+        texts = self.connection.call(lambda: client.hmget(key, list(paths)))
+        return {
+            path: Kept(path, *json.loads(text))
+            for path, text in zip(paths, texts, strict=True)
+            if text is not None
         }
 
     def _replace_list(self, key: str, values: Sequence[str]) -> None:

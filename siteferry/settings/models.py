@@ -104,6 +104,12 @@ class WorkerSettings(Part):
     idle_seconds: float = Field(
         default=3.0, ge=0, le=3600, description="how long a session waits for its next item"
     )
+    task_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86400,
+        description="after which a task that sends a long file lets others go first",
+    )
 
 
 class Settings(Part):

@@ -65,18 +65,60 @@ class SourceReader:
         """Bytes that the file had when it was opened."""
         return self._opened.st_size
 
-    def read_chunks(self, chunk_bytes: int) -> Iterator[bytes]:
-        """Give the content in pieces of at most `chunk_bytes`; an empty file gives none.
+    @property
+    def count(self) -> int:
+        """Bytes that have been given, or skipped, so far."""
+        return self._count
+
+    def digest_so_far(self) -> str:
+        """SHA-256 (hex) of the first `count` bytes."""
+        return self._sha256.copy().hexdigest()
+
+    def skip(self, offset: int, proof_bytes: int, proof: str) -> bool:
+        """Begin at `offset` instead of at the beginning, hashing what is passed over.
+
+        Args:
+            offset: at most `proof_bytes`.
+            proof_bytes, proof: how many bytes from the beginning, and the SHA-256 (hex) that they
+                had when they were sent.
+
+        Returns:
+            False when they are other bytes now; the reader then stands at the beginning.
+
+        Raises:
+            SourceUnreadable: the system cannot read on.
+        """
+        for _ in self.read_chunks(_HASH_CHUNK_BYTES, stop=offset):
+            pass
+        at_offset = self._sha256.copy()
+        for _ in self.read_chunks(_HASH_CHUNK_BYTES, stop=proof_bytes):
+            pass
+        if self._count != proof_bytes or self._sha256.hexdigest() != proof:
+            self.rewind()
+            return False
+        self._count, self._sha256 = offset, at_offset
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+        return True
+
+    def rewind(self) -> None:
+        """Stand at the beginning again."""
+        self._count, self._sha256 = 0, hashlib.sha256()
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+
+    def read_chunks(self, chunk_bytes: int, stop: int | None = None) -> Iterator[bytes]:
+        """Give the content in pieces of at most `chunk_bytes`; an empty file gives none. With
+        `stop` only up to that byte.
 
         At most one byte more than the size at opening is given, and then `finish` refuses.
 
         Raises:
             SourceUnreadable: the system cannot read on.
         """
+        # One byte more than is left: a short read then is the end, without a second read.
         size = self._opened.st_size
-        while self._count <= size:
-            # One byte more than is left: a short read then is the end, without a second read.
-            wanted = min(chunk_bytes, size - self._count + 1)
+        end = size + 1 if stop is None else min(stop, size)
+        while self._count < end:
+            wanted = min(chunk_bytes, end - self._count)
             try:
                 chunk = os.read(self._descriptor, wanted)
             except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,15 +11,18 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from siteferry.errors import (
+    ConnectionLimited,
     CredentialAbsent,
     HostUnknown,
     HostUnreachable,
+    LedgerUnreachable,
     LoginRefused,
     SessionLost,
     SlotsBusy,
 )
 from siteferry.ftp.directories import make_directories
 from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ftp.profile import profile_of
 from siteferry.secret import Secret
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
@@ -60,6 +64,22 @@ class MemorySlots:
 
 
 @dataclass
+class MemoryProfiles:
+    """Profiles of accounts, in memory; `away`: as if Redis did not answer."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    away: bool = False
+
+    def read(self, account: str) -> str | None:
+        return self.texts.get(account)
+
+    def write(self, account: str, text: str) -> None:
+        if self.away:
+            raise LedgerUnreachable("Redis does not answer")
+        self.texts[account] = text
+
+
+@dataclass
 class Clock:
     now: float = 1000.0
 
@@ -78,9 +98,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pool(slots: MemorySlots, clock: Clock) -> Iterator[SessionPool]:
+def profiles() -> MemoryProfiles:
+    return MemoryProfiles()
+
+
+@pytest.fixture
+def pool(slots: MemorySlots, profiles: MemoryProfiles, clock: Clock) -> Iterator[SessionPool]:
     numbers = iter(range(10**6))
-    made = SessionPool(slots, new_token=lambda: f"token-{next(numbers)}", clock=clock)
+    made = SessionPool(slots, profiles, new_token=lambda: f"token-{next(numbers)}", clock=clock)
     yield made
     made.close_idle(everything=True)
     assert slots.held == {}, "a lease outlived its session"
@@ -310,6 +335,45 @@ def test_what_one_session_learns_the_next_one_of_the_account_knows(
         assert other.profile is pool.profile(account)
 
 
+def test_what_one_process_learns_of_a_server_another_one_knows(
+    pool: SessionPool, slots: MemorySlots, profiles: MemoryProfiles, account: Account, login: Login
+) -> None:
+    with pool.session(account, login) as one:
+        one.profile.rename_over = False
+    elsewhere = SessionPool(slots, profiles, new_token=lambda: "elsewhere")
+    with elsewhere.session(account, login) as other:
+        assert not other.profile.rename_over
+        assert other.profile.features == one.profile.features != frozenset()
+    elsewhere.close_idle(everything=True)
+
+
+def test_a_profile_that_cannot_be_kept_now_is_kept_later(
+    pool: SessionPool, profiles: MemoryProfiles, account: Account, login: Login
+) -> None:
+    profiles.away = True
+    with pool.session(account, login) as session:
+        session.profile.rename_over = False
+    assert profiles.texts == {}
+    profiles.away = False
+    with pool.session(account, login):
+        pass
+    assert not profile_of(profiles.texts[account.name], time.time()).rename_over
+
+
+def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool) -> None:
+    """Said in ProFTPD's words; with the scripted server, for most servers name none."""
+    refusal = "530 Sorry, the maximum number of clients (3) for this user already connected."
+    script = [*LOGIN[:1], turn((f"PASS {PASSWORD}", refusal))]
+    with ScriptedServer(script) as server:
+        limited = Account("a@b", scripted_endpoint(server), connections=9, address_connections=9)
+        with (
+            pytest.raises(ConnectionLimited),
+            pool.session(limited, lambda: (USER, Secret(PASSWORD))),
+        ):
+            pass
+        assert pool.profile(limited).told_limit == 3
+
+
 def test_every_living_session_is_among_the_leases_to_renew(
     pool: SessionPool, slots: MemorySlots, account: Account, login: Login
 ) -> None:
@@ -343,7 +407,9 @@ def test_twenty_threads_never_hold_more_connections_than_are_allowed(
 ) -> None:
     slots = MemorySlots(limit=4)
     numbers = iter(range(10**6))
-    pool = SessionPool(slots, new_token=lambda: f"{next(numbers)}", wait_seconds=60)
+    pool = SessionPool(
+        slots, MemoryProfiles(), new_token=lambda: f"{next(numbers)}", wait_seconds=60
+    )
 
     def work(number: int) -> None:
         with pool.session(account, login) as session:

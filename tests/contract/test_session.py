@@ -15,6 +15,7 @@ from siteferry.errors import (
     TlsFailed,
 )
 from siteferry.ftp.endpoint import Endpoint
+from siteferry.ftp.profile import ServerProfile, TlsVersion
 from siteferry.ftp.session import Session
 from siteferry.ftp.upload import Stored, Upload, upload_files
 from siteferry.secret import Secret
@@ -148,15 +149,18 @@ def test_implicit_tls_against_a_server_without_it_is_a_failed_handshake(
         refused_login(endpoint_of(pyftpd_server, security="implicit"))
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+ONLY: dict[TlsVersion, TlsVersion] = {"1.2": "1.3", "1.3": "1.2"}
+"""Profiles of servers that refuse the other version."""
+
+
+@pytest.mark.parametrize("version", ONLY)
 def test_every_data_connection_resumes_the_tls_session(
-    ftps_server: FtpServer, tmp_path: Path, version: ssl.TLSVersion
+    ftps_server: FtpServer, tmp_path: Path, version: TlsVersion
 ) -> None:
-    session = Session(endpoint_of(ftps_server))
-    session.context.maximum_version = session.context.minimum_version = version
+    session = Session(endpoint_of(ftps_server), ServerProfile(tls={ONLY[version]: "refused"}))
     session.open(ftps_server.user, Secret(ftps_server.password))
     assert isinstance(session.sock, ssl.SSLSocket)
-    assert session.sock.version() == version.name.replace("_", ".")
+    assert session.sock.version() == f"TLSv{version}"
     uploads = [
         Upload(make_file(tmp_path, f"{n}", b"x" * n), f"{ftps_server.remote_root}/{n}")
         for n in range(20)
@@ -165,7 +169,7 @@ def test_every_data_connection_resumes_the_tls_session(
         assert isinstance(outcome, Stored)
     session.leave()
     assert session.data_connections == 20
-    if ftps_server.kind == "pureftpd" and version is ssl.TLSVersion.TLSv1_3:
+    if ftps_server.kind == "pureftpd" and version == "1.3":
         # Its tickets are of no use: it hands them out and then makes a full handshake all the
         # same. It does not ask for more, so the files are stored.
         assert session.data_sessions_reused == 0
@@ -178,9 +182,10 @@ def test_a_pinned_certificate_is_checked_on_data_connections_that_resume_nothing
 ) -> None:
     server = pureftpd(tls=True)
     upload = Upload(make_file(tmp_path, "a", b"a"), f"{server.remote_root}/a")
-    with session_on(server, ca_file=None, fingerprint=server.fingerprint) as session:
-        session.context.minimum_version = ssl.TLSVersion.TLSv1_3
+    profile = ServerProfile(tls={"1.2": "refused"})
+    with session_on(server, profile, ca_file=None, fingerprint=server.fingerprint) as session:
         assert isinstance(next(upload_files(session, [upload]))[1], Stored)
+    assert profile.tls["1.3"] == "full"
     server.remove()
 
 

@@ -13,7 +13,7 @@ from siteferry.errors import (
     SessionLost,
     TlsFailed,
 )
-from siteferry.ftp.bursts import BURST_BYTES, BURST_COMMANDS
+from siteferry.ftp.bursts import CAREFUL_BYTES, BURST_COMMANDS
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.session import Session
 from siteferry.secret import Secret
@@ -184,7 +184,7 @@ def test_a_closed_port_is_unreachable() -> None:
 def test_no_more_is_under_way_than_every_server_takes() -> None:
     """Each turn of the script must arrive whole before it is answered, and nothing behind it."""
     by_count = [f"NOOP {n}" for n in range(2 * BURST_COMMANDS + 1)]
-    long = "x" * (BURST_BYTES // 2 - 7)  # with NOOP, the space and the line's end, just two
+    long = "x" * (CAREFUL_BYTES // 2 - 7)  # with NOOP, the space and the line's end, just two
     by_bytes = [f"NOOP {long}"] * 5
     script = [
         *LOGIN,

@@ -15,13 +15,12 @@ from siteferry.errors import (
     NotPermitted,
     PermanentReply,
     ReplyError,
-    SiteferryError,
     SourceChanged,
     SourceUnreadable,
 )
 from siteferry.ftp.directories import list_names
 from siteferry.ftp.endpoint import Deadlines
-from siteferry.ftp.upload import Stored, Upload, upload_files
+from siteferry.ftp.upload import Conduct, Outcome, Stored, Upload, upload_files
 from siteferry.tree.scan import FoundFile
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
@@ -56,7 +55,9 @@ def send_a_site(server: FtpServer, folder: Path) -> None:
     moved: list[int] = []
     with session_on(server) as session:
         uploads = [to(server, make_found(folder, name)) for name in contents]
-        result = {u.found.path: o for u, o in upload_files(session, uploads, moved.append)}
+        result = {
+            u.found.path: o for u, o in upload_files(session, uploads, Conduct(moved=moved.append))
+        }
         assert session.data_connections == len(contents)
     assert result == {name: stored(content) for name, content in contents.items()}
     assert sum(moved) == sum(map(len, contents.values()))
@@ -177,7 +178,7 @@ def test_a_source_that_cannot_be_read_is_its_own_outcome_and_nothing_is_sent_for
     Path(closed.local).chmod(0)
     files = [make_file(open_folder, "a", b"a"), closed, make_file(open_folder, "b", b"b")]
 
-    def attempt() -> dict[str, Stored | SiteferryError]:
+    def attempt() -> dict[str, Outcome]:
         with session_on(server) as session:
             return outcomes(session, [to(server, found) for found in files])
 
@@ -220,7 +221,9 @@ def test_a_source_that_changes_while_it_is_sent_is_noticed_and_the_next_file_is_
 
     with session_on(ftp_server) as session:
         uploads = [to(ftp_server, found) for found in files]
-        result = {u.found.path: o for u, o in upload_files(session, uploads, meanwhile)}
+        result = {
+            u.found.path: o for u, o in upload_files(session, uploads, Conduct(moved=meanwhile))
+        }
         assert not session.lost
     assert changed
     assert isinstance(result["large"], SourceChanged)

@@ -13,13 +13,12 @@ from siteferry.errors import (
     PermanentReply,
     ReplyError,
     SessionLost,
-    SiteferryError,
     StorageFull,
     TransferMismatch,
 )
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.session import Session
-from siteferry.ftp.upload import Stored, Upload, upload_files
+from siteferry.ftp.upload import Outcome, Stored, Upload, upload_files
 from siteferry.secret import Secret
 from tests.servers.scripted import (
     CLOSE_DATA_PORT,
@@ -53,7 +52,7 @@ def run_script(
     script: list[Turn],
     contents: dict[str, bytes],
     profile: ServerProfile | None = None,
-) -> dict[str, Stored | SiteferryError]:
+) -> dict[str, Outcome]:
     """Upload `contents`, by name, to the root of a scripted server."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -119,7 +118,7 @@ def test_a_server_that_sets_no_times_is_asked_once() -> None:
     }
     assert profile.time_verb is None
     # Nor by the next session of the account.
-    profile.learn_features(frozenset({"MDTM"}))
+    profile.learn_features(profile.features)
     assert profile.time_verb is None
 
 
@@ -194,15 +193,37 @@ def test_a_server_that_stops_taking_a_long_file_gives_its_reason_not_a_broken_pi
     assert isinstance(result["a"], StorageFull)
 
 
-def test_a_transfer_that_the_server_aborts_is_transient() -> None:
-    script = [
+def broken_off(reply: str, size: str) -> list[Turn]:
+    """A first file of one byte that ends with `reply`, and a second one behind it."""
+    return [
         *LOGIN,
-        turn(EPSV, ("STOR /a", "150 go", RECEIVE, "426 Connection closed; transfer aborted.")),
-        *ordinary("b", 1),
+        turn(EPSV, ("STOR /a", "150 go", RECEIVE, reply)),
+        turn(("SIZE /a", size), EPSV, ("STOR /b", "150 go", RECEIVE, "226 done")),
+        turn(("SIZE /b", "213 1")),
     ]
-    result = run_script(script, {"a": b"1", "b": b"1"})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "426 Connection closed; transfer aborted.",
+        "450 TLS shutdown failed",
+        "451 Failure reading network stream.",
+    ],
+)
+def test_a_file_that_is_whole_is_stored_even_if_its_transfer_is_said_to_have_broken_off(
+    reply: str,
+) -> None:
+    result = run_script(broken_off(reply, "213 1"), {"a": b"1", "b": b"1"})
+    assert result == {"a": stored(b"1", None), "b": stored(b"1", None)}
+
+
+@pytest.mark.parametrize("size", ["213 0", "550 /a: No such file", "502 no SIZE here"])
+def test_a_transfer_that_broke_off_and_is_not_seen_to_be_whole_is_transient(size: str) -> None:
+    result = run_script(broken_off("426 transfer aborted", size), {"a": b"1", "b": b"1"})
     assert isinstance(result["a"], ReplyError)
     assert result["a"].transient
+    assert result["a"].reply == "426 transfer aborted"
     assert result["b"] == stored(b"1", None)
 
 
@@ -298,7 +319,7 @@ def test_a_session_that_ends_in_the_middle_leaves_outcomes_only_of_what_is_certa
     # b is large, so that the server's leaving shows while it is sent.
     files = {"a": b"1", "b": b"2" * 20_000_000, "c": b"3"}
     uploads = [Upload(make_file(tmp_path, n, content), f"/{n}") for n, content in files.items()]
-    got: dict[str, Stored | SiteferryError] = {}
+    got: dict[str, Outcome] = {}
     with ScriptedServer(script) as server:
         session = Session(scripted_endpoint(server))
         session.open(USER, Secret(PASSWORD))

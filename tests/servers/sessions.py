@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from siteferry.errors import SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.session import Session
-from siteferry.ftp.upload import Stored, Upload, upload_files
+from siteferry.ftp.upload import Outcome, Stored, Upload, upload_files
 from siteferry.secret import Secret
 from siteferry.tree.scan import FoundFile
 from tests.servers import scripted
@@ -111,9 +110,9 @@ def refused_login(endpoint: Endpoint, user: str = "site", word: str = "none") ->
         assert session.sock is None
 
 
-def outcomes(session: Session, uploads: Iterable[Upload]) -> dict[str, Stored | SiteferryError]:
+def outcomes(session: Session, uploads: Iterable[Upload]) -> dict[str, Outcome]:
     """The outcome of each file by its published path; none may have two."""
-    result: dict[str, Stored | SiteferryError] = {}
+    result: dict[str, Outcome] = {}
     for upload, outcome in upload_files(session, uploads):
         assert upload.found.path not in result
         result[upload.found.path] = outcome

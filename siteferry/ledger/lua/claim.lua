@@ -1,6 +1,7 @@
 -- Claim one attempt at one item. Succeeds once; a copy of the message gets nothing.
 -- ARGV: prefix, run, item, attempt, node
--- Gives nil, or {body, fruitless, run fields as a flat list}.
+-- Gives nil, or {body, fruitless attempts, seconds since the first of them ended, run fields as a
+-- flat list}.
 local run, item, attempt, node = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = k_run(run)
 local state = redis.call('HGET', key, 'state')
@@ -22,4 +23,6 @@ redis.call('ZADD', k_beats(), now(), member)
 if state == 'queued' then
   redis.call('HSET', key, 'state', 'planning', 'started', now())
 end
-return { body, redis.call('HGET', k_part(run, 'fruitless'), item) or '0', redis.call('HGETALL', key) }
+local barren_since = redis.call('HGET', k_part(run, 'barren'), item)
+return { body, redis.call('HGET', k_part(run, 'fruitless'), item) or '0',
+  barren_since and tostring(now() - barren_since) or '0', redis.call('HGETALL', key) }

@@ -11,6 +11,7 @@ local function k_live() return prefix .. 'live' end
 local function k_run(run) return prefix .. 'run:' .. run end
 local function k_part(run, part) return prefix .. 'run:' .. run .. ':' .. part end
 local function k_account(account) return prefix .. 'account:' .. account end
+local function k_profile(account) return prefix .. 'account:' .. account .. ':profile' end
 local function k_window(account) return prefix .. 'account:' .. account .. ':window' end
 local function k_turns(account) return prefix .. 'account:' .. account .. ':turns' end
 local function k_beats() return prefix .. 'beats' end
@@ -22,8 +23,8 @@ local function k_target(target) return prefix .. 'target:' .. target end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_sweeper() return prefix .. 'sweeper' end
 
-local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'claims', 'replies', 'waiting', 'outcomes',
-  'failures', 'workers', 'previous', 'tree', 'warnings' }
+local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
+  'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings' }
 
 local function now()
   local t = redis.call('TIME')
@@ -49,14 +50,15 @@ local function touch_run(run)
   end
 end
 
--- Put an item behind (or before) those that wait for the account's window.
+-- Put an item behind those that wait for the account's window. `first`: before those of its run;
+-- 'urgent': its run before all others; 'yielding': before those of its run, which has had its turn.
 local function enqueue(run, item, first)
   local account = redis.call('HGET', k_run(run), 'account')
   local waiting = k_part(run, 'waiting')
   if redis.call('LLEN', waiting) == 0 then
     -- A run stands in `turns` once, exactly while it has waiting items.
     redis.call('LREM', k_turns(account), 0, run)
-    if first then redis.call('LPUSH', k_turns(account), run)
+    if first and first ~= 'yielding' then redis.call('LPUSH', k_turns(account), run)
     else redis.call('RPUSH', k_turns(account), run) end
   elseif first == 'urgent' then
     redis.call('LREM', k_turns(account), 0, run)
@@ -79,8 +81,8 @@ local function end_run(run, state)
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
   redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
-    k_part(run, 'tree'))
-  if state == 'done' then redis.call('DEL', k_part(run, 'outcomes')) end
+    k_part(run, 'tree'), k_part(run, 'barren'))
+  if state == 'done' then redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts')) end
   local target = k_target(redis.call('HGET', key, 'target'))
   if redis.call('GET', target) == run then redis.call('DEL', target) end
   redis.call('SREM', k_live(), run)
@@ -141,6 +143,7 @@ local function record(run, node, outcomes)
         redis.call('HINCRBY', key, 'transferred', 1)
         redis.call('HINCRBY', key, 'transferred_bytes', bytes)
         redis.call('HINCRBY', k_part(run, 'workers'), node, 1)
+        redis.call('HDEL', k_part(run, 'parts'), path)
         if redis.call('HDEL', k_part(run, 'failures'), path) == 1 then
           redis.call('HINCRBY', key, 'failed', -1)
         end
@@ -161,6 +164,26 @@ local function record(run, node, outcomes)
     end
   end
   return fresh
+end
+
+-- Keep what stands of unfinished files: {path, remote name, size, offset, sha256, ended} each. Gives
+-- how many of them are further than before.
+local function keep_parts(run, parts)
+  local further = 0
+  for _, part in ipairs(parts) do
+    local path = table.remove(part, 1)
+    if redis.call('HEXISTS', k_part(run, 'outcomes'), path) == 0 then
+      local known = redis.call('HGET', k_part(run, 'parts'), path)
+      if part[3] > (known and cjson.decode(known)[3] or 0) then further = further + 1 end
+      redis.call('HSET', k_part(run, 'parts'), path, cjson.encode(part))
+    end
+  end
+  return further
+end
+
+local function clear_fruitless(run, item)
+  redis.call('HDEL', k_part(run, 'fruitless'), item)
+  redis.call('HDEL', k_part(run, 'barren'), item)
 end
 
 -- Whether this attempt at this item is the one that counts, claimed by this node. A Redis that has
@@ -187,12 +210,16 @@ local function leave_window(account, run, item, attempt)
   redis.call('ZREM', k_beats(), member)
 end
 
--- Give an item out again as its next attempt, after `delay` seconds.
-local function next_attempt(run, item, delay, fruitful)
+-- Give an item out again as its next attempt, after `delay` seconds. `came`: what came of this one:
+-- 'fruitful', 'fruitless', or 'blameless', which changes nothing. `first`: see `enqueue`.
+local function next_attempt(run, item, delay, came, first)
   redis.call('HINCRBY', k_part(run, 'attempts'), item, 1)
   redis.call('HDEL', k_part(run, 'claims'), item)
-  if fruitful then redis.call('HDEL', k_part(run, 'fruitless'), item)
-  else redis.call('HINCRBY', k_part(run, 'fruitless'), item, 1) end
+  if came == 'fruitful' then clear_fruitless(run, item)
+  elseif came == 'fruitless' then
+    redis.call('HINCRBY', k_part(run, 'fruitless'), item, 1)
+    redis.call('HSETNX', k_part(run, 'barren'), item, now())
+  end
   if delay > 0 then redis.call('ZADD', k_delayed(), now() + delay, run .. ' ' .. item)
-  else enqueue(run, item, true) end
+  else enqueue(run, item, first) end
 end

@@ -30,7 +30,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', k_beats(), '-inf', t - stale
     accounts[f[2]] = true
     if f[1] and not ended(f[1]) and redis.call('HGET', k_part(run, 'attempts'), item) == attempt then
       redis.call('HSET', k_run(run), 'last_error', cjson.encode({ message = 'its worker went silent' }))
-      next_attempt(run, item, 0, false)
+      next_attempt(run, item, 0, 'fruitless', true)
     end
   end
 end
@@ -57,7 +57,7 @@ for _, run in ipairs(redis.call('SMEMBERS', k_live())) do
           local s = redis.call('HGET', k_run(r), 'state')
           if s and not ended(s) and redis.call('HGET', k_part(r, 'attempts'), item) == attempt then
             -- It was never begun, so it cannot be poison.
-            next_attempt(r, item, 0, true)
+            next_attempt(r, item, 0, 'blameless', true)
           end
         end
       end
