@@ -51,13 +51,15 @@ class Installation:
 
     def __post_init__(self) -> None:
         (self.folder / "config/websites").mkdir(parents=True)
-        self._write(
-            "config/siteferry.yaml",
-            {
-                "paths": {"workspaces": str(self.folder / "workspaces")},
-                "state_dir": str(self.folder / "state"),
-            },
-        )
+        self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        """Write `config/siteferry.yaml`, with `settings` beside what every installation has."""
+        own = {
+            "paths": {"workspaces": str(self.folder / "workspaces")},
+            "state_dir": str(self.folder / "state"),
+        }
+        self._write("config/siteferry.yaml", own | settings)
 
     def add_site(
         self,

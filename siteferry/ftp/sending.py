@@ -15,7 +15,9 @@ from siteferry.ftp.transfer import abandon, finish_upload
 from siteferry.tree.reading import Digest, SourceReader
 from siteferry.tree.scan import FoundFile
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1024 * 1024
+_SLICE_BYTES = 128 * 1024
+"""What must go within the data deadline: Python's is for a whole call, however far it comes."""
 UNCONFIRMED_BYTES = 64 * 1024
 """Up to this size a file is written before the server has said 150: the kernels on the way hold it,
 even if the server refuses the transfer and never reads."""
@@ -133,8 +135,10 @@ def _send_chunks(
     pace, clock = conduct.pace, conduct.clock
     kept = clock()
     for chunk in reader.read_chunks(pace.chunk_bytes(CHUNK_BYTES)):
-        data.sendall(chunk)
-        session.on_activity()
+        view = memoryview(chunk)
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            data.sendall(view[start : start + _SLICE_BYTES])
+            session.on_activity()
         try:
             conduct.moved(len(chunk))
         except LeaseLost:

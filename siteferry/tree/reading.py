@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from siteferry.errors import SourceChanged, SourceUnreadable
+from siteferry.tree.hashing import HashBeside
 from siteferry.tree.paths import shown
 from siteferry.tree.scan import FoundFile
 
 _HASH_CHUNK_BYTES = 256 * 1024
+_LONG_BYTES = 4 * 1024 * 1024
+"""From this size on a thread for the hash is worth its start."""
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """O_NONBLOCK: a FIFO that took the file's place must not hold the worker; O_NOFOLLOW: nor may a
 link lead it elsewhere, for `FoundFile.local` was resolved when it was found."""
@@ -35,7 +38,7 @@ class Digest:
 class SourceReader:
     """One reading of one file. Close it, or use it as a context manager."""
 
-    __slots__ = ("_count", "_descriptor", "_found", "_opened", "_sha256")
+    __slots__ = ("_beside", "_count", "_descriptor", "_found", "_opened", "_sha256")
 
     def __init__(self, found: FoundFile, descriptor: int, opened: os.stat_result) -> None:
         self._found = found
@@ -43,6 +46,7 @@ class SourceReader:
         self._opened = opened
         self._count = 0
         self._sha256 = hashlib.sha256()
+        self._beside: HashBeside | None = None
 
     def __enter__(self) -> SourceReader:
         return self
@@ -56,6 +60,7 @@ class SourceReader:
         self.close()
 
     def close(self) -> None:
+        self._state()
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
@@ -72,7 +77,17 @@ class SourceReader:
 
     def digest_so_far(self) -> str:
         """SHA-256 (hex) of the first `count` bytes."""
-        return self._sha256.copy().hexdigest()
+        return self._state(keep=True).hexdigest()
+
+    def _state(self, *, keep: bool = False) -> hashlib._Hash:
+        """The hash of what was given so far; the thread beside, if there is one, ends unless it is
+        to be kept."""
+        if self._beside is not None:
+            self._sha256 = self._beside.so_far()
+            if not keep:
+                self._beside.close()
+                self._beside = None
+        return self._sha256
 
     def skip(self, offset: int, proof_bytes: int, proof: str) -> bool:
         """Begin at `offset` instead of at the beginning, hashing what is passed over.
@@ -102,6 +117,7 @@ class SourceReader:
 
     def rewind(self) -> None:
         """Stand at the beginning again."""
+        self._state()
         self._count, self._sha256 = 0, hashlib.sha256()
         os.lseek(self._descriptor, 0, os.SEEK_SET)
 
@@ -114,6 +130,8 @@ class SourceReader:
         Raises:
             SourceUnreadable: the system cannot read on.
         """
+        if stop is None and self._beside is None and self.size - self._count >= _LONG_BYTES:
+            self._beside = HashBeside(self._sha256)
         # One byte more than is left: a short read then is the end, without a second read.
         size = self._opened.st_size
         end = size + 1 if stop is None else min(stop, size)
@@ -125,7 +143,10 @@ class SourceReader:
                 raise _unreadable(self._found, error) from error
             if not chunk:
                 return
-            self._sha256.update(chunk)
+            if self._beside is not None:
+                self._beside.update(chunk)
+            else:
+                self._sha256.update(chunk)
             self._count += len(chunk)
             yield chunk
             if self._count == size and len(chunk) < wanted:
@@ -153,7 +174,7 @@ class SourceReader:
         touched = (now.st_ctime_ns, now.st_nlink) != (opened.st_ctime_ns, opened.st_nlink)
         if touched and not self._is_still_named():
             raise _changed(self._found, "was replaced or removed while it was read")
-        return Digest(self._count, self._sha256.hexdigest(), now.st_mtime_ns // 1_000_000_000)
+        return Digest(self._count, self._state().hexdigest(), now.st_mtime_ns // 1_000_000_000)
 
     def _is_still_named(self) -> bool:
         try:
