@@ -303,7 +303,7 @@ class Session(ftplib.FTP_TLS):
             conn = self.context.wrap_socket(
                 conn,
                 server_hostname=self.endpoint.host,
-                session=self._resumable or control.session,
+                session=self.session_to_resume(control),
                 do_handshake_on_connect=False,
             )
         conn.settimeout(self._patience())
@@ -322,6 +322,10 @@ class Session(ftplib.FTP_TLS):
         conn.settimeout(self.endpoint.deadlines.data_seconds)
         self.data_connections += 1
         return conn
+
+    def session_to_resume(self, control: ssl.SSLSocket) -> ssl.SSLSession | None:
+        """The TLS session that the next data connection offers: the newest there is."""
+        return self._resumable or control.session
 
     def _patience(self) -> float:
         seconds = self.endpoint.deadlines.connect_seconds

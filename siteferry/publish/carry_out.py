@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from siteferry.errors import DocumentDamaged, SiteferryError
+from siteferry.errors import DocumentDamaged, RemoteDirectoryRefused, SiteferryError
 from siteferry.ftp.directories import make_directories, present, remove_tree
 from siteferry.ftp.documents import exists, read_document, write_document
 from siteferry.ftp.renames import Rename, rename_all
@@ -66,8 +66,18 @@ def write_journal(session: Session, base: Base, journal: Journal) -> None:
     draft = posixpath.join(journal.staging, ".htjournal")
     content = journals.encode(journal)
     write_document(session, draft, content)
-    for error in rename_all(session, [Rename(draft, base.journal, len(content))]).values():
-        raise error
+    refused = rename_all(session, [Rename(draft, base.journal, len(content))])
+    # The first move from one directory into another: nothing of the site has been touched yet.
+    session.profile.rename_across = not refused
+    for error in refused.values():
+        if error.transient:
+            raise error
+        raise RemoteDirectoryRefused(
+            f"the server does not move a file from {journal.staging} into {base.path}",
+            reply=error.reply,
+            next_step="Set ftp.staging_dir to a directory on the same file system as "
+            "ftp.remote_dir; a server that moves nothing between directories cannot be used.",
+        ) from error
 
 
 def carry_out(

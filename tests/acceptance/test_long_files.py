@@ -1,4 +1,4 @@
-"""Long files through the whole of it: given up to others at a border, gone on with after a crash."""
+"""Long files through the whole of it: they take turns, and are gone on with after a crash."""
 
 from __future__ import annotations
 

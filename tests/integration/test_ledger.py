@@ -8,7 +8,7 @@ import pytest
 
 from siteferry.errors import LedgerUnreachable, TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection, connect
-from siteferry.ledger.items import Child, Finish, Items, Outcome, Status
+from siteferry.ledger.items import Child, Finish, Items, Kept, Outcome, Status
 from siteferry.ledger.keys import Keys
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.ledger.slots import SlotLedger
@@ -261,6 +261,64 @@ def test_progress_clears_the_record_of_fruitless_attempts(items: Items, runs: Ru
     claim = items.claim(three, NODE)
     assert claim is not None
     assert claim.fruitless == 0
+
+
+def part(path: str, offset: int) -> Kept:
+    return Kept(path, f".ht{path}.{offset}", 100, offset, "00" * 32, ended=False)
+
+
+def test_what_stands_of_a_file_is_kept_until_the_file_is_done(items: Items, runs: Runs) -> None:
+    (one, _) = planned(items, runs)
+    items.claim(one, NODE)
+    assert items.report(one, NODE, [], [part("a", 10)])
+    assert runs.parts("run-1", ["a", "b"]) == {"a": part("a", 10)}
+    (two,) = items.release(one, NODE, [], 0, None, parts=[part("a", 20)], blameless=False)
+    assert runs.parts("run-1", ["a"]) == {"a": part("a", 20)}
+    items.claim(two, NODE)
+    items.report(two, NODE, [sent("a")], [part("a", 30)])
+    assert runs.parts("run-1", ["a"]) == {}
+
+
+def test_an_attempt_that_does_not_count_keeps_nothing(items: Items, runs: Runs) -> None:
+    (one, _) = planned(items, runs)
+    items.claim(one, NODE)
+    sweep(items, stale=-1)
+    assert not items.report(one, NODE, [], [part("a", 10)])
+    assert runs.parts("run-1", ["a"]) == {}
+
+
+def test_to_come_further_with_a_file_is_progress_and_to_stand_still_is_not(
+    items: Items, runs: Runs
+) -> None:
+    (member, _) = planned(items, runs)
+    seen = []
+    for offset in (10, 20, 20, 20, 30):
+        claim = items.claim(member, NODE)
+        assert claim is not None
+        seen.append((claim.fruitless, claim.barren_seconds > 0))
+        (member,) = items.release(
+            member, NODE, [], 0, None, parts=[part("a", offset)], blameless=False
+        )
+    last = items.claim(member, NODE)
+    assert last is not None
+    seen.append((last.fruitless, last.barren_seconds > 0))
+    assert seen == [(0, False), (0, False), (0, False), (1, True), (2, True), (0, False)]
+
+
+def test_an_item_that_yields_lets_the_accounts_other_runs_go_first(
+    items: Items, runs: Runs
+) -> None:
+    """One connection: run-1 works on its long file, run-2 waits."""
+    (plan,) = runs.start(new_run("run-1", target="1", limit=1))
+    items.claim(plan, NODE)
+    (long_one,) = items.finish(plan, NODE, Finish(children=[Child("files-0-0", {"files": []})]))
+    assert runs.start(new_run("run-2", target="2", limit=1)) == []
+    items.claim(long_one, NODE)
+    (following,) = items.release(long_one, NODE, [], 0, None, blameless=True, yielding=True)
+    assert following == Member("run-2", "plan", 1)
+    items.claim(following, NODE)
+    (following,) = items.release(following, NODE, [], 3600, None, blameless=True)
+    assert following == Member("run-1", "files-0-0", 2)
 
 
 def test_a_message_that_nobody_claims_is_sent_again_only_when_the_queue_is_empty(

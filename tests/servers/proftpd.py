@@ -67,7 +67,7 @@ class ProFtpd(FtpServer):
                 "LoadModule mod_tls.c",
                 "TLSEngine on",
                 "TLSRequired on",
-                "TLSProtocol TLSv1.2 TLSv1.3",
+                *([] if "TLSProtocol" in " ".join(self.extra) else ["TLSProtocol TLSv1.2 TLSv1.3"]),
                 f"TLSRSACertificateFile {self._certificate.file}",
                 f"TLSRSACertificateKeyFile {self._certificate.key}",
                 f"TLSLog {self._log_file}",

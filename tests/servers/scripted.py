@@ -119,6 +119,8 @@ class ScriptedServer:
     greeting: Action = "220 scripted"
     further: Sequence[Sequence[Turn]] = ()
     """Scripts of the second and later connections."""
+    host: str = HOST
+    """Where it listens; `::1` for IPv6."""
     received: list[bytes] = field(default_factory=list)
     port: int = 0
     _faults: list[str] = field(default_factory=list)
@@ -126,7 +128,7 @@ class ScriptedServer:
     _listener: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server((HOST, 0))
+        self._listener = _listen(self.host)
         self._listener.settimeout(_SECONDS)
         self.port = self._listener.getsockname()[1]
         thread = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
@@ -160,7 +162,7 @@ class ScriptedServer:
 
     def _play(self, control: socket.socket, script: Sequence[Turn]) -> None:
         control.settimeout(_SECONDS)
-        with _Connection(control, self.received) as connection:
+        with _Connection(control, self.host, self.received) as connection:
             try:
                 connection.act(self.greeting)
                 for number, expected in enumerate(script, 1):
@@ -173,9 +175,15 @@ class ScriptedServer:
                 self._faults.append(f"{type(error).__name__}: {error}")
 
 
+def _listen(host: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, 0), family=family)
+
+
 class _Connection:
-    def __init__(self, control: socket.socket, received: list[bytes]) -> None:
+    def __init__(self, control: socket.socket, host: str, received: list[bytes]) -> None:
         self._control = control
+        self._host = host
         self._reader = control.makefile("rb")
         self._received = received
         self._data_port: socket.socket | None = None
@@ -230,7 +238,7 @@ class _Connection:
         if not re.search(r"\{(port|high|low)\}", line):
             return line
         self._close_data_port()
-        self._data_port = socket.create_server((HOST, 0))
+        self._data_port = _listen(self._host)
         self._data_port.settimeout(_SECONDS)
         port = self._data_port.getsockname()[1]
         return line.format(port=port, high=port // 256, low=port % 256)

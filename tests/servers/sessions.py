@@ -65,7 +65,7 @@ def scripted_session(
 
 def scripted_endpoint(server: scripted.ScriptedServer, **changes: Any) -> Endpoint:
     settings: dict[str, Any] = {"security": "none", "deadlines": Deadlines(3, 3, 3)}
-    return Endpoint(scripted.HOST, server.port, **(settings | changes))
+    return Endpoint(server.host, server.port, **(settings | changes))
 
 
 def found_file(local: Path, path: str | None = None) -> FoundFile:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from siteferry.dispatch.policy import MOST_FRUITLESS, Again, backoff_seconds, decide
+from siteferry.dispatch.policy import (
+    MOST_BARREN_SECONDS,
+    MOST_FRUITLESS,
+    Again,
+    backoff_seconds,
+    decide,
+)
 from siteferry.errors import HostUnreachable, LoginRefused, SessionLost, SlotsBusy
 from siteferry.run import ItemKind
 
@@ -27,6 +33,21 @@ def test_a_transient_error_is_tried_again_a_bounded_number_of_times(kind: ItemKi
     ]
     assert sum(tried) + 1 == MOST_FRUITLESS[kind]
     assert tried == sorted(tried, reverse=True)
+
+
+def test_an_item_that_comes_no_further_is_given_up_after_a_time_however_few_its_attempts() -> None:
+    def again(barren_seconds: float) -> Again | None:
+        return decide(
+            SessionLost("gone"),
+            ItemKind.FILES,
+            1,
+            0.5,
+            blameless=False,
+            barren_seconds=barren_seconds,
+        )
+
+    assert again(MOST_BARREN_SECONDS - 1) is not None
+    assert again(MOST_BARREN_SECONDS) is None
 
 
 def test_a_permanent_error_is_not_tried_again() -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from siteferry.errors import SourceChanged, SourceUnreadable
 from siteferry.tree.reading import Digest, SourceReader, hash_file, open_source
@@ -217,3 +222,54 @@ def test_a_directory_that_took_the_files_place_is_no_file(tmp_path: Path) -> Non
     (tmp_path / "f").mkdir()
     with pytest.raises(SourceChanged, match="is no longer a file"):
         open_source(found(tmp_path / "f"))
+
+
+@given(st.data())
+def test_a_reading_that_begins_later_has_the_digest_of_the_whole(data: st.DataObject) -> None:
+    content = data.draw(st.binary(max_size=50))
+    proof_bytes = data.draw(st.integers(0, len(content)))
+    offset = data.draw(st.integers(0, proof_bytes))
+    proof = hashlib.sha256(content[:proof_bytes]).hexdigest()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "f")
+        path.write_bytes(content)
+        with open_source(found(path)) as reader:
+            assert reader.skip(offset, proof_bytes, proof)
+            assert reader.count == offset
+            assert b"".join(reader.read_chunks(7)) == content[offset:]
+            assert reader.digest_so_far() == hashlib.sha256(content).hexdigest()
+            assert reader.finish().sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_reading_does_not_begin_later_where_the_file_is_another_one_by_now(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "f").write_bytes(b"0123456789")
+    with open_source(found(tmp_path / "f")) as reader:
+        assert not reader.skip(3, 5, hashlib.sha256(b"01x34").hexdigest())
+        assert not reader.skip(3, 20, hashlib.sha256(b"0123456789").hexdigest())
+        assert reader.count == 0
+        assert read_all(reader) == b"0123456789"
+        assert reader.finish().sha256 == hashlib.sha256(b"0123456789").hexdigest()
+
+
+def test_a_long_file_is_hashed_beside_the_reading_with_the_same_result(tmp_path: Path) -> None:
+    """And each state on the way is that of what has been given, not of what has been hashed."""
+    content = random.Random(3).randbytes(5_000_000)
+    (tmp_path / "f").write_bytes(content)
+    before = threading.active_count()
+    with open_source(found(tmp_path / "f")) as reader:
+        for _ in reader.read_chunks(300_000):
+            assert threading.active_count() == before + 1
+            seen = hashlib.sha256(content[: reader.count]).hexdigest()
+            assert reader.digest_so_far() == seen
+        assert reader.finish().sha256 == hashlib.sha256(content).hexdigest()
+    assert threading.active_count() == before
+
+
+def test_a_long_file_that_is_closed_in_the_middle_leaves_no_thread(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(bytes(5_000_000))
+    before = threading.active_count()
+    with open_source(found(tmp_path / "f")) as reader:
+        next(reader.read_chunks(300_000))
+    assert threading.active_count() == before
