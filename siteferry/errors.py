@@ -23,13 +23,15 @@ SiteferryError
 │   └── PermanentReply                     5yz
 │       ├── NotFound                       550 and the text says: no such file
 │       └── NotPermitted                   550/553 and the text says: permission
-├── TransferMismatch            transient  the server holds another size than was sent
+├── TransferMismatch            transient  another size has arrived than was sent
 ├── SourceError                            a file of the workspace
 │   ├── SourceUnreadable                   it cannot be opened or read
 │   ├── SourceChanged           transient  it changed while it was read
 │   └── PathRefused                        its name or its target may not be published
 ├── TargetConflict                         a directory stands where a file must go, or the reverse
 ├── DocumentDamaged                        a manifest or journal with a wrong checksum
+├── ListingDamaged                         a remote listing that is not whole, or makes no sense
+├── WorkspaceUnwritable                    a download cannot be written where it belongs
 ├── RunError
 │   ├── TargetHeld                exit 5   another run holds the target
 │   ├── SafetyLimit               exit 6
@@ -187,7 +189,7 @@ class NotPermitted(PermanentReply):
 
 
 class TransferMismatch(SiteferryError):
-    """After a transfer the server holds another number of bytes than was sent."""
+    """After a transfer the other side holds another number of bytes than was sent."""
 
     transient = True
 
@@ -218,6 +220,16 @@ class DocumentDamaged(SiteferryError):
     """A manifest or a journal on the server is cut short or its checksum is wrong."""
 
     exit_code = 4
+
+
+class ListingDamaged(SiteferryError):
+    """A remote listing that is not whole, or makes no sense; nothing may be concluded from it."""
+
+    exit_code = 4
+
+
+class WorkspaceUnwritable(SiteferryError):
+    """A file that was downloaded cannot be written where it belongs."""
 
 
 class RunError(SiteferryError):

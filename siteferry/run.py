@@ -88,7 +88,8 @@ class Snapshot:
     """What the ledger knows of one run at one moment. Counts are files unless the name says bytes.
 
     `files_found` and `bytes_found` are what the scan saw; `files_to_send` and `bytes_to_send` what
-    comparison has asked for so far, final once `comparing` is 0 and `planned` is true.
+    comparison has asked for so far, final once `comparing` is 0 and `planned` is true. `part_bytes`
+    is what stands of files that are not finished, and not in `transferred_bytes`.
     Times are Unix seconds of the ledger's clock.
     """
 
@@ -109,6 +110,7 @@ class Snapshot:
     bytes_to_send: int = 0
     transferred: int = 0
     transferred_bytes: int = 0
+    part_bytes: int = 0
     skipped: int = 0
     failed: int = 0
     deleted: int = 0
@@ -118,6 +120,11 @@ class Snapshot:
     failures: tuple[FileFailure, ...] = ()
     warnings: tuple[str, ...] = ()
     workers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that are on the server, of whole files and of parts."""
+        return self.transferred_bytes + self.part_bytes
 
     @property
     def seconds(self) -> float:

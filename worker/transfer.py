@@ -44,7 +44,7 @@ class FilesStep:
                         facts = [name, outcome.size, outcome.sha256, outcome.mtime]
                         work.transferred(upload.found.path, outcome.size, {"staged": facts})
                     elif isinstance(outcome, Part):
-                        work.keep(_kept(upload, outcome))
+                        # Kept already; the time of this task is over.
                         return Later()
                     elif outcome.ends_run:
                         raise outcome
@@ -80,9 +80,9 @@ def _carry_files(
     session: Session, work: Work, wanted: list[FoundFile]
 ) -> Iterator[tuple[Upload, Outcome]]:
     """The outcomes of all files: first of those that an earlier attempt has left unfinished."""
-    conduct = _conduct(work)
     staging = work.base.staging(work.member.run)
     parts = _parts(work, wanted)
+    conduct = _conduct(work, parts)
     uploads = [
         Upload(file, posixpath.join(staging, staged_name(work.member, work.token, index)))
         for index, file in enumerate(wanted)
@@ -122,22 +122,23 @@ def _check(work: Work) -> None:
         raise LeaseLost("the ledger has taken this attempt away")
 
 
-def _conduct(work: Work) -> Conduct:
+def _conduct(work: Work, parts: Mapping[str, Kept]) -> Conduct:
     """Bytes on their way are a sign of life already (`Session.on_activity`); here they ask whether
     the attempt still counts, so that one that was taken away stops at the next chunk."""
     website = work.website
     rate = website.bandwidth / website.ftp.max_connections if website.bandwidth else None
     return Conduct(
         moved=lambda _bytes: _check(work),
-        keep=lambda upload, part: work.keep(_kept(upload, part)),
+        keep=lambda upload, part: work.keep(_kept(upload, part, parts)),
         yields=lambda: _has_had_its_time(work),
         pace=Pace(rate),
     )
 
 
-def _kept(upload: Upload, part: Part) -> Kept:
-    name = posixpath.basename(part.remote)
-    return Kept(upload.found.path, name, part.size, part.offset, part.sha256, part.ended)
+def _kept(upload: Upload, part: Part, before: Mapping[str, Kept]) -> Kept:
+    path, name = upload.found.path, posixpath.basename(part.remote)
+    furthest = before[path].furthest if path in before else 0
+    return Kept(path, name, part.size, part.offset, part.sha256, part.ended, furthest)
 
 
 def _prepare(session: Session, work: Work) -> None:

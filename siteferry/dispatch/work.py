@@ -57,7 +57,7 @@ class Pulse:
     parts: dict[str, Kept] = field(default_factory=dict)
     """What stands of unfinished files, by path: told again with each heartbeat."""
     further: bool = False
-    """Whether some of that came about in this attempt."""
+    """Whether some of that goes beyond all that stood before this attempt."""
     told: int = 0
     """How many of `outcomes` a heartbeat has brought to the ledger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -148,10 +148,11 @@ class Work:
             self.pulse.parts.pop(outcome.path, None)
 
     def keep(self, part: Kept) -> None:
-        """Note what stands of a file that is not finished, for a later attempt to go on with."""
+        """Note what stands of a file that is not finished, for a later attempt to go on with; it is
+        progress if it is beyond `part.furthest`."""
         with self.pulse.lock:
             self.pulse.parts[part.path] = part
-            self.pulse.further = True
+            self.pulse.further = self.pulse.further or part.offset > part.furthest
 
     def kept(self) -> list[Kept]:
         """What was noted of files that have no outcome."""

@@ -8,8 +8,8 @@ BURST_COMMANDS = 400
 """A reply takes some 60 bytes: so many fit into what the kernels on the way hold, and a server that
 answers while we still write does not wait for us."""
 CAREFUL_BYTES = 4000
-"""ProFTPD 1.3.8 reads at most 4,102 bytes at a time, and joins two commands where a read ends between
-the first one's CR and LF (docs/decisions/0005): so less than that may be pending. For
+"""ProFTPD 1.3.8 reads at most 4,102 bytes at a time, and joins two commands where a read ends
+between the first one's CR and LF (docs/decisions/0005): so less than that may be pending. For
 servers that are not known to be free of it."""
 GENEROUS_BYTES = 16_000
 """For servers that are: about what a connection may send at once after a silence (ten segments of

@@ -94,7 +94,7 @@ class ControlChannel:
         self.sock.settimeout(0)
         try:
             # At the end nothing is added; the next read tells of it.
-            self._fill()
+            self._buffer += self.sock.recv(_READ_BYTES)
         except (ssl.SSLWantReadError, BlockingIOError):
             return False
         finally:

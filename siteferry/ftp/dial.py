@@ -6,7 +6,7 @@ import socket
 
 from siteferry.errors import HostUnknown, HostUnreachable
 from siteferry.ftp.endpoint import Endpoint
-from siteferry.ftp.sockets import keep_alive
+from siteferry.ftp.sockets import keep_alive, set_deadline
 
 
 def dial(endpoint: Endpoint) -> socket.socket:
@@ -30,7 +30,7 @@ def dial(endpoint: Endpoint) -> socket.socket:
             f"nothing answers at {host}:{port}: {error.strerror or error}",
             next_step="Check ftp.host and ftp.port, and that no firewall stands between.",
         ) from error
-    sock.settimeout(endpoint.deadlines.control_seconds)
+    set_deadline(sock, endpoint.deadlines.control_seconds)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     keep_alive(sock)
     return sock

@@ -7,6 +7,7 @@ import hashlib
 from siteferry.errors import DocumentDamaged, NotPermitted, SessionLost
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
+from siteferry.ftp.sockets import told
 from siteferry.ftp.transfer import abandon, finish_download, finish_upload, open_transfer
 
 _CHUNK_BYTES = 64 * 1024
@@ -34,7 +35,7 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
                 raise DocumentDamaged(f"{path} on the server is larger than {largest_bytes} bytes")
     except OSError as error:
         abandon(session, data)
-        raise SessionLost(f"{doing} broke off: {error}") from error
+        raise SessionLost(f"{doing} broke off: {told(error)}") from error
     finish_download(session, data, doing)
     return bytes(content)
 

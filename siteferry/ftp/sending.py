@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from siteferry.errors import LeaseLost, SessionLost, SiteferryError, SourceError, TransferMismatch
+from siteferry.ftp.facts import parse_size
 from siteferry.ftp.pacing import Pace
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
+from siteferry.ftp.sockets import told
 from siteferry.ftp.transfer import abandon, finish_upload
 from siteferry.tree.reading import Digest, SourceReader
 from siteferry.tree.scan import FoundFile
@@ -67,8 +69,8 @@ class Conduct:
     """How files are sent, and who is told.
 
     moved: called with the number of bytes handed to the network; may raise to stop at once.
-    keep: called with what stands of a file: each second of a long one, and when an error leaves
-        open what has become of it.
+    keep: called with what stands of a file: each second of a long one, when it yields, and when an
+        error leaves open what has become of it.
     yields: whether a long file is to stop at the next border of a chunk; a Part is its outcome.
     """
 
@@ -115,7 +117,7 @@ def send(
         return _end_quietly(session, data, doing, error)
     except OSError as error:
         conduct.keep(upload, _part(upload, reader))
-        return _end_quietly(session, data, doing, SessionLost(f"{doing} broke off: {error}"))
+        return _end_quietly(session, data, doing, SessionLost(f"{doing} broke off: {told(error)}"))
     try:
         doubt = finish_upload(session, data, doing)
     except SessionLost:
@@ -124,7 +126,9 @@ def send(
     except SiteferryError as error:
         return error
     if digest is None:
-        return doubt or _part(upload, reader, ended=True)
+        part = _part(upload, reader, ended=doubt is None)
+        conduct.keep(upload, part)
+        return doubt or part
     return Sent(upload, digest, doubt)
 
 
@@ -211,5 +215,4 @@ def verdict(session: Session, sent: Sent, replies: list[Reply]) -> Stored | Site
 
 def size_of(reply: Reply) -> int | None:
     """The number in a reply to SIZE (RFC 3659, section 4); None where there is none."""
-    word = reply.text[4:].strip()
-    return int(word) if reply.code == 213 and word.isascii() and word.isdigit() else None
+    return parse_size(reply.text[4:].strip()) if reply.code == 213 else None

@@ -23,6 +23,7 @@ from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.login import log_in, prepare
 from siteferry.ftp.profile import ServerProfile, TlsResult, TlsVersion
 from siteferry.ftp.replies import Reply, error_for, login_error, told_port
+from siteferry.ftp.sockets import set_deadline, told, too_long
 from siteferry.ftp.tls import (
     VersionRefused,
     check_fingerprint,
@@ -157,6 +158,8 @@ class Session(ftplib.FTP_TLS):
 
     def _encrypt(self) -> None:
         if self.sock is not None:
+            # OpenSSL needs Python's deadlines (see `set_deadline`).
+            self.sock.settimeout(self.endpoint.deadlines.control_seconds)
             self._adopt(wrap_control(self.sock, self.context, self.endpoint))
 
     # -- commands and replies --------------------------------------------------------------------
@@ -192,7 +195,8 @@ class Session(ftplib.FTP_TLS):
         if "\r" in command or "\n" in command or "\0" in command:
             raise PathRefused("a name holds a line break or a NUL, which FTP cannot carry")
         try:
-            return command.encode(self.encoding) + b"\r\n"
+            # Surrogates are bytes of names that a listing has told in another encoding (PEP 383).
+            return command.encode(self.encoding, "surrogateescape") + b"\r\n"
         except UnicodeEncodeError as error:
             raise PathRefused(
                 f"a name cannot be written in the server's encoding {self.encoding}"
@@ -208,7 +212,7 @@ class Session(ftplib.FTP_TLS):
             self._open_channel().write(lines)
         except OSError as error:
             self.lost = True
-            raise SessionLost(f"the control connection broke: {error}") from error
+            raise SessionLost(f"the control connection broke: {told(error)}") from error
 
     def read_reply(self) -> Reply:
         """Read one reply, preliminary or final (RFC 959, section 4.2), of bounded size.
@@ -220,7 +224,7 @@ class Session(ftplib.FTP_TLS):
             reply = self._open_channel().read_reply(self.encoding)
         except OSError as error:
             self.lost = True
-            raise SessionLost(f"the control connection broke: {error}") from error
+            raise SessionLost(f"the control connection broke: {told(error)}") from error
         except SessionLost:
             self.lost = True
             raise
@@ -306,20 +310,17 @@ class Session(ftplib.FTP_TLS):
                 session=self.session_to_resume(control),
                 do_handshake_on_connect=False,
             )
-        conn.settimeout(self._patience())
+        set_deadline(conn, self._patience())
         try:
             conn.connect(data_address(control, port))
-        except TimeoutError:
+        except OSError as error:
             conn.close()
-            if self.passive_verb() == "EPSV" and not self.profile.epsv_proven:
+            if too_long(error) and self.passive_verb() == "EPSV" and not self.profile.epsv_proven:
                 self.profile.epsv = False
-            raise
-        except OSError:
-            conn.close()
             raise
         if not self.profile.epsv_proven and self.passive_verb() == "EPSV":
             self.profile.epsv_proven = True
-        conn.settimeout(self.endpoint.deadlines.data_seconds)
+        set_deadline(conn, self.endpoint.deadlines.data_seconds)
         self.data_connections += 1
         return conn
 

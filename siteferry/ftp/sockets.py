@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +13,33 @@ _SMALLEST_SEGMENT_BYTES = 500
 _OPTIONS_BYTES = 40
 _END_OF_RECORD = socket.MSG_EOR if sys.platform == "linux" else 0
 _IDLE_SECONDS, _PROBE_SECONDS, _PROBES = 30, 10, 6
+
+
+def set_deadline(sock: socket.socket, seconds: float) -> None:
+    """Have each call on `sock` wait for so long at most.
+
+    In plain the kernel keeps the time: Python's own way asks poll() before each call, and takes and
+    gives up the interpreter's lock twice for it. A call that takes too long raises BlockingIOError
+    then (see `too_long`), with Python's way TimeoutError; both are OSError. OpenSSL needs Python's.
+    """
+    if isinstance(sock, ssl.SSLSocket) or sys.platform != "linux":
+        sock.settimeout(seconds)
+        return
+    sock.settimeout(None)
+    whole, part = divmod(seconds, 1)
+    value = struct.pack("@ll", int(whole), int(part * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+
+def too_long(error: OSError) -> bool:
+    """Whether a call that `set_deadline` limits took too long."""
+    return isinstance(error, (TimeoutError, BlockingIOError))
+
+
+def told(error: OSError) -> str:
+    """What a call failed with, in words."""
+    return "timed out" if too_long(error) else error.strerror or str(error)
 
 
 def cork(sock: socket.socket, on: bool) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from siteferry.errors import SessionLost, SiteferryError, TlsFailed
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
+from siteferry.ftp.sockets import told, too_long
 from siteferry.ftp.tls import send_close_notify
 
 _MOST_STRAY_REPLIES = 4
-_BROKEN_OFF = (426, 450, 451)
+BROKEN_OFF = (426, 450, 451)
 """What some servers answer to a file that is whole, because the TLS or TCP connection ended in a
 way that they did not expect: SIZE tells."""
 _NOT_RESUMED = (425, 522)
@@ -153,10 +154,10 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
         resumed = conn is None or _resumed(conn)
         if conn is not None:
             conn.close()
-        if began is None and isinstance(error, TimeoutError) and not session.reply_waits():
+        if began is None and too_long(error) and not session.reply_waits():
             # The server waits for the connection as we did.
             session.lost = True
-            raise SessionLost(f"the data connection for {doing} failed: {error}") from error
+            raise SessionLost(f"the data connection for {doing} failed: {told(error)}") from error
         # A server that refuses the transfer closes its listening port at once: the refusal that
         # waits on the control connection is the reason then.
         reply = began or session.read_answer()
@@ -164,7 +165,7 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
             session.lost = True
             if isinstance(error, ssl.SSLError):
                 raise TlsFailed(f"the TLS handshake for {doing} failed: {error.reason}") from error
-            raise SessionLost(f"the data connection for {doing} failed: {error}") from error
+            raise SessionLost(f"the data connection for {doing} failed: {told(error)}") from error
         _check_resumed(session, resumed, reply)
         opening.refusal = error_for(reply, doing)
     except SiteferryError:
@@ -202,13 +203,17 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> Siteferr
         return None
     _check_resumed(session, resumed, reply)
     error = error_for(reply, doing)
-    if reply.code in _BROKEN_OFF and not error.ends_run:
+    if reply.code in BROKEN_OFF and not error.ends_run:
         return error
     raise error
 
 
-def finish_download(session: Session, data: socket.socket, doing: str) -> None:
-    """Close the data connection after its end was read, and read the final reply."""
+def finish_download(session: Session, data: socket.socket, doing: str) -> Reply:
+    """Close the data connection after its end was read, and give the final reply, a 2yz.
+
+    Raises:
+        SiteferryError: what another final reply means.
+    """
     if isinstance(data, ssl.SSLSocket):
         send_close_notify(data)
     resumed = _resumed(data)
@@ -217,6 +222,7 @@ def finish_download(session: Session, data: socket.socket, doing: str) -> None:
     if not reply.ok:
         _check_resumed(session, resumed, reply)
         raise error_for(reply, doing)
+    return reply
 
 
 def _resumed(data: socket.socket) -> bool:

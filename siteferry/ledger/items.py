@@ -39,7 +39,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What stands on the server of a file that is not finished; see `siteferry.ftp.sending`."""
+    """What stands on the server of a file that is not finished; see `siteferry.ftp.sending`.
+
+    furthest: the largest `offset` that the ledger was ever told of this file.
+    """
 
     path: str
     name: str
@@ -47,6 +50,7 @@ class Kept:
     offset: int
     sha256: str
     ended: bool
+    furthest: int = 0
 
     def row(self) -> list[object]:
         return [self.path, self.name, self.size, self.offset, self.sha256, self.ended]

@@ -241,6 +241,7 @@ def _snapshot(
         bytes_to_send=number("bytes_to_send"),
         transferred=number("transferred"),
         transferred_bytes=number("transferred_bytes"),
+        part_bytes=number("part_bytes"),
         skipped=number("skipped"),
         failed=number("failed"),
         deleted=number("deleted"),

@@ -49,7 +49,7 @@ def progress_facts(snapshot: Snapshot, bytes_per_second: float | None) -> Iterat
             return
     if figures.totals_known(snapshot) and snapshot.files_to_send:
         yield f"{snapshot.transferred}/{snapshot.files_to_send} files"
-        yield figures.human_bytes_of(snapshot.transferred_bytes, snapshot.bytes_to_send)
+        yield figures.human_bytes_of(snapshot.moved_bytes, snapshot.bytes_to_send)
     else:
         yield f"{snapshot.transferred} files"
         yield figures.human_bytes(snapshot.transferred_bytes)

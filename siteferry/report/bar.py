@@ -47,7 +47,7 @@ class ProgressBar:
     def update(self, snapshot: Snapshot) -> None:
         """Draw `snapshot` in the place of the one before it."""
         rate = self._rates.setdefault(snapshot.run, Rate())
-        rate.add(snapshot.now, snapshot.transferred_bytes)
+        rate.add(snapshot.now, snapshot.moved_bytes)
         done, total = _extent(snapshot)
         description = one_line(f"{snapshot.site} {snapshot.state.value}")
         facts = one_line(", ".join(progress_facts(snapshot, rate.bytes_per_second)))
@@ -79,6 +79,6 @@ def _extent(snapshot: Snapshot) -> tuple[int, int | None]:
     if snapshot.state in (RunState.QUEUED, RunState.PLANNING) or not totals_known(snapshot):
         return 0, None
     if snapshot.bytes_to_send:
-        return snapshot.transferred_bytes, snapshot.bytes_to_send
+        return snapshot.moved_bytes, snapshot.bytes_to_send
     # Nothing to send, or empty files only.
     return (snapshot.transferred, snapshot.files_to_send) if snapshot.files_to_send else (1, 1)

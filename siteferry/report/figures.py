@@ -53,7 +53,7 @@ def seconds_left(snapshot: Snapshot, bytes_per_second: float | None) -> float | 
     """Estimate the transfer's remaining seconds; None where nobody can know."""
     if not totals_known(snapshot) or not bytes_per_second:
         return None
-    return max(0, snapshot.bytes_to_send - snapshot.transferred_bytes) / bytes_per_second
+    return max(0, snapshot.bytes_to_send - snapshot.moved_bytes) / bytes_per_second
 
 
 def average_rate(snapshot: Snapshot) -> float | None:

@@ -40,7 +40,7 @@ class LinePrinter:
 
     def update(self, snapshot: Snapshot) -> None:
         shown = self._runs.setdefault(snapshot.run, _Shown())
-        shown.rate.add(snapshot.now, snapshot.transferred_bytes)
+        shown.rate.add(snapshot.now, snapshot.moved_bytes)
         due = self._clock() - shown.at >= SECONDS_BETWEEN_LINES
         if snapshot.state is not shown.state or due:
             self._print(snapshot, shown)

@@ -263,20 +263,25 @@ def test_progress_clears_the_record_of_fruitless_attempts(items: Items, runs: Ru
     assert claim.fruitless == 0
 
 
-def part(path: str, offset: int) -> Kept:
-    return Kept(path, f".ht{path}.{offset}", 100, offset, "00" * 32, ended=False)
+def part(path: str, offset: int, furthest: int = 0) -> Kept:
+    return Kept(path, f".ht{path}.{offset}", 100, offset, "00" * 32, False, furthest)
 
 
 def test_what_stands_of_a_file_is_kept_until_the_file_is_done(items: Items, runs: Runs) -> None:
     (one, _) = planned(items, runs)
     items.claim(one, NODE)
     assert items.report(one, NODE, [], [part("a", 10)])
-    assert runs.parts("run-1", ["a", "b"]) == {"a": part("a", 10)}
+    assert runs.parts("run-1", ["a", "b"]) == {"a": part("a", 10, 10)}
+    assert runs.snapshot("run-1").moved_bytes == 10
     (two,) = items.release(one, NODE, [], 0, None, parts=[part("a", 20)], blameless=False)
-    assert runs.parts("run-1", ["a"]) == {"a": part("a", 20)}
+    assert runs.parts("run-1", ["a"]) == {"a": part("a", 20, 20)}
     items.claim(two, NODE)
-    items.report(two, NODE, [sent("a")], [part("a", 30)])
+    items.report(two, NODE, [], [part("a", 15)])
+    assert runs.snapshot("run-1").moved_bytes == 15
+    items.report(two, NODE, [sent("a", 40)], [part("a", 30)])
     assert runs.parts("run-1", ["a"]) == {}
+    snapshot = runs.snapshot("run-1")
+    assert (snapshot.transferred_bytes, snapshot.part_bytes) == (40, 0)
 
 
 def test_an_attempt_that_does_not_count_keeps_nothing(items: Items, runs: Runs) -> None:
@@ -285,6 +290,22 @@ def test_an_attempt_that_does_not_count_keeps_nothing(items: Items, runs: Runs) 
     sweep(items, stale=-1)
     assert not items.report(one, NODE, [], [part("a", 10)])
     assert runs.parts("run-1", ["a"]) == {}
+
+
+def test_to_send_again_what_stood_before_is_no_progress(items: Items, runs: Runs) -> None:
+    (member, _) = planned(items, runs)
+    seen = []
+    for told in ([10], [5, 10], [2, 9], [4, 11]):
+        claim = items.claim(member, NODE)
+        assert claim is not None
+        seen.append(claim.fruitless)
+        for offset in told:
+            items.report(member, NODE, [], [part("a", offset)])
+        (member,) = items.release(member, NODE, [], 0, None, blameless=False)
+    last = items.claim(member, NODE)
+    assert last is not None
+    assert [*seen, last.fruitless] == [0, 1, 2, 3, 1]
+    assert runs.parts("run-1", ["a"])["a"].furthest == 11
 
 
 def test_to_come_further_with_a_file_is_progress_and_to_stand_still_is_not(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from siteferry.errors import DocumentDamaged
+from siteferry.errors import ListingDamaged
 from siteferry.ftp.facts import (
     Entry,
     parse_described,
@@ -104,7 +104,7 @@ def test_a_line_of_mlsd_is_its_entry(line: str, entry: Entry | None) -> None:
     ],
 )
 def test_a_malformed_line_is_an_error_and_quoted_within_bounds(line: str) -> None:
-    with pytest.raises(DocumentDamaged) as error:
+    with pytest.raises(ListingDamaged) as error:
         parse_entry(line)
     assert len(str(error.value)) < 1000
 
@@ -114,13 +114,13 @@ def test_a_malformed_line_is_an_error_and_quoted_within_bounds(line: str) -> Non
 )
 @pytest.mark.parametrize("kind", ["file", "OS.unix=slink:x", "unknown"])
 def test_a_name_that_leads_elsewhere_is_refused(name: str, kind: str) -> None:
-    with pytest.raises(DocumentDamaged):
+    with pytest.raises(ListingDamaged):
         parse_entry(f"type={kind};size=1; {name}")
 
 
 @pytest.mark.parametrize("name", ["", "/", "a/b", "../x", "a\0b", "a\rb"])
 def test_a_directory_that_leads_elsewhere_is_refused(name: str) -> None:
-    with pytest.raises(DocumentDamaged):
+    with pytest.raises(ListingDamaged):
         parse_entry(f"type=dir; {name}")
 
 
@@ -141,7 +141,7 @@ def test_mlst_names_the_last_segment_of_its_path() -> None:
     assert parse_described(line) == Entry(" f", "file", 5, MTIME, "fe00g21205f")
     assert parse_described(" type=cdir;perm=fl; /area/dir") == Entry("dir", "directory")
     for line in (" type=dir; /", " type=dir; /area/..", " type=file; ", "250 End"):
-        with pytest.raises(DocumentDamaged):
+        with pytest.raises(ListingDamaged):
             parse_described(line)
 
 
@@ -237,7 +237,7 @@ def test_a_line_of_list_is_its_entry_without_a_time(line: str, entry: Entry | No
     ],
 )
 def test_a_line_of_list_that_makes_no_sense_is_an_error(line: str) -> None:
-    with pytest.raises(DocumentDamaged):
+    with pytest.raises(ListingDamaged):
         parse_list_line(line)
 
 

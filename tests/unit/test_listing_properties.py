@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siteferry.errors import DocumentDamaged
+from siteferry.errors import ListingDamaged
 from siteferry.ftp.facts import Entry, Kind, parse_described, parse_entry, parse_size, parse_time
 from siteferry.ftp.list_lines import parse_list_line
 
@@ -106,13 +106,13 @@ def test_any_bytes_for_mlsd_are_an_entry_or_damaged(raw: bytes) -> None:
         try:
             assert is_harmless(parse_entry(line))
             assert is_harmless(parse_described(line))
-        except DocumentDamaged as error:
+        except ListingDamaged as error:
             str(error).encode()  # can be shown
 
 
 @given(st.text(alphabet="type=filedrsz;modunqOS. /123", max_size=60))
 def test_what_is_nearly_a_line_of_mlsd_is_an_entry_or_damaged(line: str) -> None:
-    with contextlib.suppress(DocumentDamaged):
+    with contextlib.suppress(ListingDamaged):
         assert is_harmless(parse_entry(line))
 
 
@@ -157,7 +157,7 @@ def spoiled_list_lines(draw: st.DrawFn) -> str:
 def test_any_text_for_list_is_an_entry_or_damaged(line: str) -> None:
     try:
         assert is_harmless(parse_list_line(line))
-    except DocumentDamaged as error:
+    except ListingDamaged as error:
         str(error).encode()
 
 
@@ -172,7 +172,7 @@ def test_the_name_of_a_link_ends_at_its_arrow(name: str, size: int) -> None:
     line = f"lrwxrwxrwx    1 1        1        {size:8} May 13  2014 {name} -> a/target"
     try:
         assert parse_list_line(line) == Entry(name, "link")
-    except DocumentDamaged:
+    except ListingDamaged:
         pytest.fail("a line that has one arrow only was not read")
 
 

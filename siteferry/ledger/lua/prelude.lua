@@ -131,6 +131,15 @@ local function fill(account, node)
   return out
 end
 
+-- A file is done, so what stood of it counts no more by itself.
+local function drop_part(run, path)
+  local known = redis.call('HGET', k_part(run, 'parts'), path)
+  if known then
+    redis.call('HDEL', k_part(run, 'parts'), path)
+    redis.call('HINCRBY', k_run(run), 'part_bytes', -cjson.decode(known)[3])
+  end
+end
+
 -- Record file outcomes, each path once: {path, status, json, bytes}. Gives how many were new.
 local function record(run, node, outcomes)
   local key = k_run(run)
@@ -143,7 +152,7 @@ local function record(run, node, outcomes)
         redis.call('HINCRBY', key, 'transferred', 1)
         redis.call('HINCRBY', key, 'transferred_bytes', bytes)
         redis.call('HINCRBY', k_part(run, 'workers'), node, 1)
-        redis.call('HDEL', k_part(run, 'parts'), path)
+        drop_part(run, path)
         if redis.call('HDEL', k_part(run, 'failures'), path) == 1 then
           redis.call('HINCRBY', key, 'failed', -1)
         end
@@ -166,15 +175,18 @@ local function record(run, node, outcomes)
   return fresh
 end
 
--- Keep what stands of unfinished files: {path, remote name, size, offset, sha256, ended} each. Gives
--- how many of them are further than before.
+-- Keep what stands of unfinished files: {path, remote name, size, offset, sha256, ended} each; the
+-- furthest offset that there ever was is kept with it. Gives how many of them are beyond that.
 local function keep_parts(run, parts)
   local further = 0
   for _, part in ipairs(parts) do
     local path = table.remove(part, 1)
     if redis.call('HEXISTS', k_part(run, 'outcomes'), path) == 0 then
-      local known = redis.call('HGET', k_part(run, 'parts'), path)
-      if part[3] > (known and cjson.decode(known)[3] or 0) then further = further + 1 end
+      local text = redis.call('HGET', k_part(run, 'parts'), path)
+      local known = text and cjson.decode(text) or { '', 0, 0, '', false, 0 }
+      if part[3] > known[6] then further = further + 1 end
+      part[6] = math.max(part[3], known[6])
+      redis.call('HINCRBY', k_run(run), 'part_bytes', part[3] - known[3])
       redis.call('HSET', k_part(run, 'parts'), path, cjson.encode(part))
     end
   end

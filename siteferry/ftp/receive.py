@@ -1,0 +1,73 @@
+"""One data connection read to its end, and what the server says about it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from siteferry.errors import NotPermitted, SessionLost, SiteferryError, TransferMismatch
+from siteferry.ftp.replies import Reply
+from siteferry.ftp.session import Session
+from siteferry.ftp.sockets import quick_ack, too_long
+from siteferry.ftp.transfer import abandon, finish_download
+
+_CHUNK_BYTES = 256 * 1024
+
+
+def receive(
+    session: Session, data: socket.socket, doing: str, take: Callable[[memoryview], None]
+) -> Reply | SiteferryError:
+    """Read `data` to its end in pieces, then the final reply.
+
+    Args:
+        doing: for messages, as the start of a sentence: "fetching /a/b.css".
+        take: gets each piece; the memory is used again for the next one. What it raises is passed
+            on, with the transfer broken off and the session suspect.
+
+    Returns:
+        The final reply when the server says that all was sent (2yz); else why not. The session is
+        in sync.
+
+    Raises:
+        SessionLost: the session is suspect.
+    """
+    memory = memoryview(bytearray(_CHUNK_BYTES))
+    broken: OSError | None = None
+    try:
+        while count := _read(data, memory):
+            take(memory[:count])
+            session.on_activity()
+    except OSError as error:
+        if too_long(error):
+            abandon(session, data)
+            raise SessionLost(f"{doing} stalled") from error
+        broken = error  # the reply tells more than a reset connection does
+    except BaseException:
+        abandon(session, data)
+        raise
+    try:
+        final = finish_download(session, data, doing)
+    except SessionLost:
+        raise
+    except SiteferryError as error:
+        return refused_reading(error)
+    return TransferMismatch(f"{doing} broke off: {broken}") if broken else final
+
+
+def _read(data: socket.socket, memory: memoryview) -> int:
+    # Pure-FTPd keeps Nagle's algorithm on: under TLS the end of a listing waits for our
+    # acknowledgement of its beginning, 40 ms.
+    quick_ack(data)
+    return data.recv_into(memory)
+
+
+def refused_reading(error: SiteferryError) -> SiteferryError:
+    """The same refusal with the next step for reading: `error_for` thinks of writing."""
+    if not isinstance(error, NotPermitted):
+        return error
+    return NotPermitted(
+        error.message,
+        code=error.code,
+        reply=error.reply or "",
+        next_step="Give the FTP account permission to read it.",
+    )
