@@ -124,11 +124,17 @@ def remove_tree(session: Session, directory: str, known_files: Iterable[str] = (
     reply = session.burst([f"RMD {directory}"])[0]
     if reply.ok or not are_directories(session, [directory]):
         return
-    folders, files = list_names(session, directory)
-    for folder in folders:
-        remove_tree(session, posixpath.join(directory, folder))
-    session.burst([f"DELE {posixpath.join(directory, name)}" for name in files])
-    session.command(f"RMD {directory}", f"removing {directory}")
+    before = None
+    # More than once, for Pure-FTPd lists 10,000 names at a time; but not for what cannot be deleted.
+    while not reply.ok and (found := list_names(session, directory)) != before:
+        before = found
+        folders, files = found
+        for folder in folders:
+            remove_tree(session, posixpath.join(directory, folder))
+        session.burst([f"DELE {posixpath.join(directory, name)}" for name in files])
+        reply = session.burst([f"RMD {directory}"])[0]
+    if not reply.ok:
+        raise error_for(reply, f"removing {directory}")
 
 
 class _LentSession:

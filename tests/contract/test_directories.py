@@ -262,6 +262,19 @@ def test_a_tree_of_known_files_is_removed_without_a_listing(
     assert below(ftp_server.root) == set()
 
 
+def test_a_tree_is_removed_that_has_more_than_the_server_lists(
+    pureftpd: Callable[..., FtpServer],
+) -> None:
+    """As a small limit on what a listing shows; Pure-FTPd's own is 10,000."""
+    server = pureftpd(extra=["--limitrecursion", "40:2"])
+    plant(server, *(f"run/{n}" for n in range(100)), "run/folder/inner")
+    with session_on(server) as session:
+        assert len(list_names(session, f"{server.remote_root}/run".replace("//", "/"))[1]) < 100
+        remove_tree(session, f"{server.remote_root}/run".replace("//", "/"))
+    assert below(server.root) == set()
+    server.remove()
+
+
 def test_a_tree_that_cannot_be_removed_is_an_error(
     ftp_server: FtpServer,
 ) -> None:
