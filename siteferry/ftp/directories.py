@@ -125,7 +125,7 @@ def remove_tree(session: Session, directory: str, known_files: Iterable[str] = (
     if reply.ok or not are_directories(session, [directory]):
         return
     before = None
-    # More than once, for Pure-FTPd lists 10,000 names at a time; but not for what cannot be deleted.
+    # More than once, for Pure-FTPd lists 10,000 names at a time; but not in vain.
     while not reply.ok and (found := list_names(session, directory)) != before:
         before = found
         folders, files = found

@@ -28,7 +28,6 @@ from siteferry.ftp.tls import (
     VersionRefused,
     check_fingerprint,
     make_context,
-    newest_session,
     shake_hands,
     wrap_control,
 )
@@ -65,7 +64,6 @@ class Session(ftplib.FTP_TLS):
         self.prepared: set[str] = set()
         """Runs whose staging directory is there, as far as this session knows."""
         self._channel: ControlChannel | None = None
-        self._resumable: ssl.SSLSession | None = None
 
     @property
     def encrypted(self) -> bool:
@@ -325,8 +323,9 @@ class Session(ftplib.FTP_TLS):
         return conn
 
     def session_to_resume(self, control: ssl.SSLSocket) -> ssl.SSLSession | None:
-        """The TLS session that the next data connection offers: the newest there is."""
-        return self._resumable or control.session
+        """The TLS session that the next data connection offers: the control connection's, under 1.3
+        with the newest ticket that has come there (docs/decisions/0006)."""
+        return control.session
 
     def _patience(self) -> float:
         seconds = self.endpoint.deadlines.connect_seconds
@@ -356,12 +355,6 @@ class Session(ftplib.FTP_TLS):
             else:
                 check_fingerprint(conn, self.endpoint)
         return conn
-
-    def end_data(self, conn: socket.socket) -> None:
-        """Close a data connection whose transfer is over, keeping what the next one can resume."""
-        if isinstance(conn, ssl.SSLSocket) and self._version == "1.3" and conn.session_reused:
-            self._resumable = newest_session(conn)
-        conn.close()
 
     # -- ending ----------------------------------------------------------------------------------
 

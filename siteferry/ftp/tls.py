@@ -105,18 +105,6 @@ def shake_hands(
     data.settimeout(seconds)
 
 
-def newest_session(data: ssl.SSLSocket) -> ssl.SSLSession | None:
-    """The session that `data`'s last ticket can resume, once its transfer is over.
-
-    TLS 1.3 (RFC 8446, section 4.6.1) sends tickets behind the handshake, and some servers take each
-    only once. Reading takes in what has arrived, and waits for nothing.
-    """
-    data.settimeout(0)
-    with suppress(OSError):
-        data.recv(1)
-    return data.session
-
-
 def check_fingerprint(sock: ssl.SSLSocket, endpoint: Endpoint) -> None:
     """Compare the peer's certificate with the pinned one; nothing to do where none is pinned."""
     if not endpoint.fingerprint:

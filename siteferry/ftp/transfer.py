@@ -198,7 +198,7 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> Siteferr
         data.close()
         raise
     resumed = _resumed(data)
-    session.end_data(data)
+    data.close()
     if reply.ok:
         return None
     _check_resumed(session, resumed, reply)
@@ -217,7 +217,7 @@ def finish_download(session: Session, data: socket.socket, doing: str) -> Reply:
     if isinstance(data, ssl.SSLSocket):
         send_close_notify(data)
     resumed = _resumed(data)
-    session.end_data(data)
+    data.close()
     reply = session.read_answer()
     if not reply.ok:
         _check_resumed(session, resumed, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from siteferry.errors import (
 )
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.session import Session
-from siteferry.ftp.upload import Outcome, Stored, Upload, upload_files
+from siteferry.ftp.upload import Conduct, Outcome, Part, Stored, Upload, upload_files
 from siteferry.secret import Secret
 from tests.servers.scripted import (
     CLOSE_DATA_PORT,
@@ -330,6 +331,34 @@ def test_a_session_that_ends_in_the_middle_leaves_outcomes_only_of_what_is_certa
         session.leave()
     assert set(got) <= {"a"}
     assert all(isinstance(outcome, Stored) for outcome in got.values())
+
+
+def whole(path: str, content: bytes) -> Part:
+    return Part(f"/{path}", len(content), len(content), hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("lost", ["the reply to the last byte", "the replies behind it"])
+def test_a_file_whose_last_byte_was_sent_is_kept_when_the_session_is_lost(
+    lost: str, tmp_path: Path
+) -> None:
+    """So the next attempt looks whether it is there, instead of sending it again."""
+    script = [*LOGIN, turn(EPSV, ("STOR /a", "150 go", RECEIVE, "226 done"))]
+    script.append(
+        turn(("SIZE /a", "213 2"), EPSV, ("STOR /b", "150 go", RECEIVE, HANG_UP))
+        if lost == "the reply to the last byte"
+        else turn(("SIZE /a", HANG_UP))
+    )
+    kept: dict[str, Part] = {}
+    conduct = Conduct(keep=lambda upload, part: kept.update({upload.found.path: part}))
+    uploads = [Upload(make_file(tmp_path, n, n.encode() * 2), f"/{n}") for n in "ab"]
+    with ScriptedServer(script) as server, scripted_session(server) as session:
+        got: list[Outcome] = []
+        with pytest.raises(SessionLost):
+            got.extend(outcome for _, outcome in upload_files(session, uploads, conduct))
+    if lost == "the reply to the last byte":
+        assert (len(got), kept) == (1, {"b": whole("b", b"bb")})
+    else:
+        assert (got, kept) == ([], {"a": whole("a", b"aa")})
 
 
 def test_size_and_time_travel_in_front_of_the_next_transfer() -> None:
