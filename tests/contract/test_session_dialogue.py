@@ -13,7 +13,7 @@ from siteferry.errors import (
     SessionLost,
     TlsFailed,
 )
-from siteferry.ftp.bursts import CAREFUL_BYTES, BURST_COMMANDS
+from siteferry.ftp.bursts import BURST_COMMANDS, CAREFUL_BYTES
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.session import Session
 from siteferry.secret import Secret
