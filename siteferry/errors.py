@@ -5,6 +5,7 @@ SiteferryError
 ├── CredentialError               exit 3
 │   ├── CredentialAbsent                   the store has no such entry
 │   ├── CredentialDenied                   the store refuses to give it
+│   ├── CredentialReadOnly                 the store cannot be written from here
 │   ├── CredentialUnreachable   transient  the store does not answer
 │   └── CredentialMalformed                the entry or the reference cannot be used
 ├── HostError                     exit 4   the host cannot be reached or refuses; ends the run
@@ -91,6 +92,10 @@ class CredentialAbsent(CredentialError):
 
 class CredentialDenied(CredentialError):
     """The store refuses to give the entry."""
+
+
+class CredentialReadOnly(CredentialError):
+    """The store, or what we are to it, may be read and not written."""
 
 
 class CredentialUnreachable(CredentialError):

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from siteferry.errors import CredentialDenied, CredentialMalformed
+from siteferry.errors import (
+    CredentialDenied,
+    CredentialError,
+    CredentialMalformed,
+    CredentialReadOnly,
+)
 from siteferry.secret import Secret
 from siteferry.settings.references import LONGEST_NAME, is_name
 
@@ -41,8 +46,8 @@ class Entry:
 class CredentialBackend(ABC):
     """One credential store. Every method may raise a CredentialError; none shows a value.
 
-    Absent, denied, unreachable and malformed are different classes, and a caller must never take
-    one for the other: only an absent entry may be looked for elsewhere.
+    Absent, denied, read-only, unreachable and malformed are different classes, and a caller must
+    never take one for the other: only an absent entry may be looked for elsewhere.
     """
 
     name: ClassVar[str]
@@ -63,14 +68,14 @@ class CredentialBackend(ABC):
         return checked_value(self._get(entry), f"the credential {entry} in {self.name}")
 
     def store(self, site: str, key: str, value: Secret) -> None:
-        """Create or replace an entry; errors as for `get`, and CredentialDenied if read-only."""
+        """Create or replace an entry; errors as for `get`, and CredentialReadOnly."""
         entry = checked_entry(site, key)
         checked_value(value, f"the value for {entry}")
         self._require(Ability.STORE)
         self._store(entry, value)
 
     def delete(self, site: str, key: str) -> None:
-        """Remove an entry; errors as for `get`, and CredentialDenied if read-only."""
+        """Remove an entry; errors as for `get`, and CredentialReadOnly."""
         entry = checked_entry(site, key)
         self._require(Ability.DELETE)
         self._delete(entry)
@@ -110,8 +115,9 @@ class CredentialBackend(ABC):
         if ability not in self.abilities:
             raise self._cannot(ability)
 
-    def _cannot(self, ability: Ability) -> CredentialDenied:
-        return CredentialDenied(
+    def _cannot(self, ability: Ability) -> CredentialError:
+        kind = CredentialDenied if ability is Ability.LIST else CredentialReadOnly
+        return kind(
             f"the credential store {self.name} cannot {ability} entries",
             next_step=self._instead(ability),
         )

@@ -30,6 +30,7 @@ from siteferry.errors import (
     CredentialUnreachable,
 )
 from siteferry.secret import Secret
+from siteferry.settings import Settings
 
 PREFIX = "SITEFERRY_CRED_"
 FILE_SUFFIX = "_FILE"
@@ -90,6 +91,11 @@ def _decoded(text: str, *, lower: bool) -> str:
         chr(int(code, 16)) if code else (char.lower() if lower else char)
         for code, char in _PIECE.findall(text)
     )
+
+
+def open_store(_settings: Settings) -> EnvironmentBackend:
+    """For the registry; there is nothing to set up."""
+    return EnvironmentBackend()
 
 
 class EnvironmentBackend(CredentialBackend):

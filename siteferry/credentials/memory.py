@@ -8,6 +8,12 @@ from typing import ClassVar
 from siteferry.credentials.base import Ability, CredentialBackend, Entry, checked_entry
 from siteferry.errors import CredentialAbsent
 from siteferry.secret import Secret
+from siteferry.settings import Settings
+
+
+def open_store(_settings: Settings) -> MemoryBackend:
+    """For the registry; there is nothing to set up."""
+    return MemoryBackend()
 
 
 class MemoryBackend(CredentialBackend):

@@ -3,7 +3,6 @@
 from siteferry.settings.loading import examine_settings, load_settings, override_redis_url
 from siteferry.settings.models import (
     BatchSettings,
-    CredentialSettings,
     LogSettings,
     Paths,
     RedisSettings,
@@ -12,6 +11,7 @@ from siteferry.settings.models import (
 )
 from siteferry.settings.problems import Problem
 from siteferry.settings.redis_url import refuse_password_in_url
+from siteferry.settings.stores import CredentialSettings
 
 __all__ = [
     "BatchSettings",

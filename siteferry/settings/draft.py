@@ -20,6 +20,7 @@ from siteferry.settings.references import (
     mentions_credential,
     parse_reference,
 )
+from siteferry.settings.stores import default_key_file
 from siteferry.settings.values import user_path
 
 _PASSWORD: KeyPath = ("redis", "password")
@@ -74,6 +75,11 @@ class SettingsDraft:
             paths.setdefault("workspaces", "workspaces")
             paths.setdefault("websites", str(folder / "websites"))
         self.data.setdefault("state_dir", str(default_state_dir(environ)))
+        credentials = self.data.setdefault("credentials", {})
+        store = credentials.setdefault("file", {}) if isinstance(credentials, dict) else None
+        if isinstance(store, dict):
+            store.setdefault("path", "credentials/store.json")
+            store.setdefault("key_file", str(default_key_file(environ)))
 
     def take_redis(self, environ: Mapping[str, str]) -> None:
         """Put URL, login and password together from the environment and the file."""

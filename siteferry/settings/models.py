@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 from siteferry.settings.document import Positions
 from siteferry.settings.redis_url import split_redis_url
 from siteferry.settings.references import CredentialReference
+from siteferry.settings.stores import CredentialSettings
 from siteferry.settings.values import ByteSize, HiddenText, Host, LocalPath, Part, wrong
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
@@ -79,12 +80,6 @@ class RedisSettings(Part):
         `password` is None then.
         """
         return self._password_reference
-
-
-class CredentialSettings(Part):
-    """Which store is asked for a credential whose reference names none."""
-
-    backend: str = Field(default="environment", min_length=1)
 
 
 class LogSettings(Part):

@@ -31,6 +31,7 @@ from siteferry.errors import (
     CredentialDenied,
     CredentialError,
     CredentialMalformed,
+    CredentialReadOnly,
     CredentialUnreachable,
 )
 from siteferry.secret import Secret
@@ -232,7 +233,7 @@ def test_the_environment_cannot_be_written_and_says_where_it_can() -> None:
         lambda: backend.delete("shop", "FTP_PASSWORD"),
     ]
     for attempt in attempts:
-        with pytest.raises(CredentialDenied, match="SITEFERRY_CRED_<SITE>_<KEY>") as caught:
+        with pytest.raises(CredentialReadOnly, match="SITEFERRY_CRED_<SITE>_<KEY>") as caught:
             attempt()
         assert MARKED not in everything_shown(caught.value)
 
@@ -278,7 +279,8 @@ def test_what_a_store_cannot_do_it_refuses_by_name() -> None:
         Ability.LIST: backend.list,
     }
     for ability, attempt in attempts.items():
-        with pytest.raises(CredentialDenied, match=f"read-only cannot {ability} entries"):
+        kind = CredentialDenied if ability is Ability.LIST else CredentialReadOnly
+        with pytest.raises(kind, match=f"read-only cannot {ability} entries"):
             attempt()
 
 
