@@ -18,6 +18,7 @@ SiteferryError
 │   ├── RemoteDirectoryRefused             the remote directory cannot be written
 │   └── StorageFull                        quota or disk of the host
 ├── LoginRefused                  exit 3   the host does not accept the credentials; ends the run
+│   └── AccountStopped                     it did not a short while ago: nobody tries for now
 ├── SessionLost                 transient  the connection broke, or a reply did not come in time
 ├── ReplyError                             the server refused one command
 │   ├── TransientReply          transient  4yz
@@ -158,6 +159,10 @@ class LoginRefused(SiteferryError):
 
     exit_code = 3
     ends_run = True
+
+
+class AccountStopped(LoginRefused):
+    """The host has refused the account's login a short while ago, so it is not tried again yet."""
 
 
 class SessionLost(SiteferryError):

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from scheduler.directories import DirectoryStep
 from scheduler.plan import PlanStep
 from scheduler.start import start_import
+from siteferry.credentials import Stores
 from siteferry.dispatch.carry import carry
 from siteferry.dispatch.heartbeat import sweep
-from siteferry.dispatch.runtime import Runtime, SharedSlots
+from siteferry.dispatch.runtime import LoginGate, Runtime, SharedSlots
 from siteferry.dispatch.work import Step
 from siteferry.ftp.pool import SessionPool
+from siteferry.ledger.accounts import StoppedAccounts
 from siteferry.ledger.connection import connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.profiles import ProfileLedger
@@ -63,11 +65,13 @@ def make_worker(installation: Installation, redis: RedisServer, node: str = "inl
         pool=SessionPool(
             SharedSlots(slots),
             ProfileLedger(connection),
+            LoginGate(StoppedAccounts(connection)),
             new_token=lambda: f"{node}.{next(tokens)}",
         ),
         items=Items(connection),
         runs=Runs(connection),
         slots=slots,
+        stores=Stores(settings),
     )
 
 

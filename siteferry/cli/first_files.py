@@ -53,7 +53,7 @@ batch:                               # how many small files make one task
 worker:
   concurrency: 8                     # threads of one worker
   idle_seconds: 3                    # how long a session waits for its next item
-  task_seconds: 60                   # after which a task that sends a long file lets others go first
+  task_seconds: 60                   # after which a task that sends a long file lets others go
 """
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.embedded.server import EmbeddedServer
 from siteferry.ledger.connection import Connection, connect
@@ -40,7 +41,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         with EmbeddedServer(settings.state_dir) as server:
             yield _ledger(settings, server.url, None, None, True, server.check)
         return
-    password = resolve_redis_password(settings)
+    password = resolve_redis_password(Stores(settings))
     username = settings.redis.username
     yield _ledger(settings, settings.redis.url, username, password, False, _nothing)
 

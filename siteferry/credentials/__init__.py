@@ -1,6 +1,7 @@
 """Credentials by reference: stores behind one contract, and the login of a website."""
 
 from siteferry.credentials.base import Ability, CredentialBackend, Entry
+from siteferry.credentials.cache import Stores
 from siteferry.credentials.environment import EnvironmentBackend, variable_name
 from siteferry.credentials.memory import MemoryBackend
 from siteferry.credentials.registry import BACKENDS, open_backend
@@ -14,6 +15,7 @@ __all__ = [
     "EnvironmentBackend",
     "Login",
     "MemoryBackend",
+    "Stores",
     "open_backend",
     "resolve_login",
     "resolve_redis_password",

@@ -53,7 +53,7 @@ class CredentialBackend(ABC):
     name: ClassVar[str]
     """What the settings and `${credential:NAME:…}` call it."""
 
-    abilities: ClassVar[frozenset[Ability]] = frozenset()
+    abilities: frozenset[Ability] = frozenset()
 
     def get(self, site: str, key: str) -> Secret:
         """Give the value of an entry.

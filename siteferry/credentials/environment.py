@@ -102,7 +102,7 @@ class EnvironmentBackend(CredentialBackend):
     """Reads the environment at each request, so that a `_FILE` may change while a worker runs."""
 
     name: ClassVar[str] = "environment"
-    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.LIST})
+    abilities: frozenset[Ability] = frozenset({Ability.LIST})
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ

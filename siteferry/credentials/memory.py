@@ -18,7 +18,7 @@ def open_store(_settings: Settings) -> MemoryBackend:
 
 class MemoryBackend(CredentialBackend):
     name: ClassVar[str] = "memory"
-    abilities: ClassVar[frozenset[Ability]] = frozenset(Ability)
+    abilities: frozenset[Ability] = frozenset(Ability)
 
     def __init__(self, entries: Mapping[tuple[str, str], Secret] | None = None) -> None:
         """`entries` maps (site, key) to values.

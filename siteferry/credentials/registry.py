@@ -11,6 +11,7 @@ from siteferry.settings import Settings
 
 BACKENDS: Mapping[str, str] = {
     "environment": "siteferry.credentials.environment",
+    "chain": "siteferry.credentials.chain",
     "memory": "siteferry.credentials.memory",
 }
 """Name -> module, whose `open_store(settings)` gives the store."""

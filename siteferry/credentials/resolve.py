@@ -16,12 +16,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from siteferry.credentials.base import CredentialBackend, checked_value
+from siteferry.credentials.base import checked_value
+from siteferry.credentials.cache import Stores
 from siteferry.credentials.references import password_reference, username_reference
-from siteferry.credentials.registry import open_backend
 from siteferry.errors import CredentialAbsent
 from siteferry.secret import Secret
-from siteferry.settings import Settings
 from siteferry.websites import CredentialReference, EnvironmentText, Website
 
 
@@ -35,17 +34,21 @@ class Login:
 
 def resolve_login(
     website: Website,
-    settings: Settings,
-    backend: CredentialBackend | None = None,
+    stores: Stores,
     environ: Mapping[str, str] | None = None,
+    *,
+    fresh: bool = False,
 ) -> Login:
-    """Fetch a website's login. `backend` takes the place of the one that the settings select.
+    """Fetch a website's login.
+
+    Args:
+        fresh: past what `stores` keeps, for the host has refused that.
 
     Raises:
         CredentialError: absent, denied, unreachable or malformed; never with a value.
         ConfigurationError: the settings or a reference name a store that does not exist.
     """
-    resolver = _Resolver(settings, backend, os.environ if environ is None else environ)
+    resolver = _Resolver(stores, os.environ if environ is None else environ, fresh)
     name = website.ftp.username
     username = resolver.value(
         Secret(name) if isinstance(name, str) else name,
@@ -60,25 +63,23 @@ def resolve_login(
     return Login(username.reveal(masked=False), password)
 
 
-def resolve_redis_password(
-    settings: Settings, backend: CredentialBackend | None = None
-) -> Secret | None:
+def resolve_redis_password(stores: Stores) -> Secret | None:
     """The password for Redis, asked of the store where the settings hold a reference.
 
     Raises:
         CredentialError, ConfigurationError: as for `resolve_login`.
     """
-    reference = settings.redis.password_reference
-    if reference is None:
-        return settings.redis.password
-    return _Resolver(settings, backend, os.environ).fetched(reference)
+    redis = stores.settings.redis
+    if redis.password_reference is None:
+        return redis.password
+    return _Resolver(stores, os.environ, fresh=False).fetched(redis.password_reference)
 
 
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    settings: Settings
-    selected: CredentialBackend | None
+    stores: Stores
     environ: Mapping[str, str]
+    fresh: bool
 
     def value(
         self,
@@ -102,9 +103,4 @@ class _Resolver:
             return checked_value(written, what)
 
     def fetched(self, reference: CredentialReference) -> Secret:
-        store = self.selected
-        if store is None or reference.backend not in (None, store.name):
-            store = open_backend(
-                reference.backend or self.settings.credentials.backend, self.settings
-            )
-        return store.get(reference.site, reference.key)
+        return self.stores.get(reference.backend, reference.site, reference.key, fresh=self.fresh)

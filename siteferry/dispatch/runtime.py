@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import secrets
 import socket
@@ -12,13 +13,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from siteferry.broker import Broker, make_broker
+from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.errors import AccountStopped, LoginRefused
 from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ledger.accounts import StoppedAccounts
 from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
+from siteferry.log import get_logger
 from siteferry.settings import Settings
 from siteferry.websites import Website, load_website
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _MOST_WEBSITES = 256
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,33 @@ class SharedSlots:
 
     def wanted(self, account: Account) -> bool:
         return self.ledger.wanted(account.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginGate:
+    """The ledger's stopped accounts in the form that the session pool asks for."""
+
+    stopped: StoppedAccounts
+
+    def check(self, account: Account) -> None:
+        stop = self.stopped.find(account.name)
+        if stop is None:
+            return
+        until = dt.datetime.fromtimestamp(stop.until, dt.UTC)
+        raise AccountStopped(
+            f"the host has refused the login of {account.name}; it is not tried again before "
+            f"{until:%H:%M:%S} UTC, for hosts ban who tries too often",
+            reply=stop.reply,
+            next_step="Correct the credential, then: "
+            f"siteferry account resume {account.name}, and run the same import again.",
+        )
+
+    def refused(self, account: Account, error: LoginRefused) -> None:
+        self.stopped.stop(account.name, error.reply or "")
+        _log.error("logins are stopped", account=account.name, reply=error.reply)
+
+    def accepted(self, account: Account) -> None:
+        self.stopped.resume(account.name)
 
 
 @dataclass(slots=True)
@@ -87,6 +121,7 @@ class Runtime:
     items: Items
     runs: Runs
     slots: SlotLedger
+    stores: Stores
     hands: Hands = field(default_factory=Hands)
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
     _websites_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,12 +146,14 @@ def new_node_name() -> str:
 def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
     """Put a worker process together; nothing is sent before it is used."""
     username, prefix = settings.redis.username, settings.redis.key_prefix
-    password = resolve_redis_password(settings)
+    stores = Stores(settings)
+    password = resolve_redis_password(stores)
     connection = connect(redis_url, username=username, password=password, prefix=prefix)
     slots = SlotLedger(connection)
     pool = SessionPool(
         SharedSlots(slots),
         ProfileLedger(connection),
+        LoginGate(StoppedAccounts(connection)),
         new_token=lambda: f"{node}.{secrets.token_hex(4)}",
         idle_seconds=settings.worker.idle_seconds,
     )
@@ -129,4 +166,5 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
         items=Items(connection),
         runs=Runs(connection),
         slots=slots,
+        stores=stores,
     )

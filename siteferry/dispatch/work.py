@@ -111,8 +111,8 @@ class Work:
             self.moved()
             yield session
 
-    def _login(self) -> tuple[str, Secret]:
-        login = resolve_login(self.website, self.runtime.settings)
+    def _login(self, fresh: bool) -> tuple[str, Secret]:
+        login = resolve_login(self.website, self.runtime.stores, fresh=fresh)
         return login.username, login.password
 
     def seconds(self) -> float:

@@ -12,7 +12,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from siteferry.errors import ConnectionLimited, HostUnknown, LedgerUnreachable, SlotsBusy
+from siteferry.errors import (
+    ConnectionLimited,
+    HostUnknown,
+    LedgerUnreachable,
+    LoginRefused,
+    SlotsBusy,
+)
 from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.profile import ServerProfile, profile_of
 from siteferry.ftp.replies import told_limit
@@ -56,6 +62,23 @@ class Slots(Protocol):
         """Whether a worker elsewhere waits for a slot of this account."""
 
 
+class Gate(Protocol):
+    """Keeps wrong passwords from being tried again and again (`siteferry.ledger.accounts`)."""
+
+    def check(self, account: Account) -> None:
+        """Raise AccountStopped while the account must not log in."""
+
+    def refused(self, account: Account, error: LoginRefused) -> None:
+        """The host does not accept the login: nobody tries it for a while."""
+
+    def accepted(self, account: Account) -> None:
+        """It does."""
+
+
+Login = Callable[[bool], tuple[str, Secret]]
+"""Gives user name and password; True: as they are in the store now, whatever was kept of them."""
+
+
 @dataclass(slots=True)
 class Held:
     """A session with its leases; `token` names them in the ledger."""
@@ -82,6 +105,7 @@ class SessionPool:
     Args:
         slots: grants connections.
         profiles: keeps what is learned of a server for other processes.
+        gate: knows accounts whose login the host refuses.
         new_token: makes a name for a pair of leases, unique among all workers.
         idle_seconds: how long an idle session waits for the next item.
         wait_seconds: how long a thread may wait for a slot that another session is giving up.
@@ -89,6 +113,7 @@ class SessionPool:
 
     slots: Slots
     profiles: Profiles
+    gate: Gate
     new_token: Callable[[], str]
     idle_seconds: float = 3.0
     wait_seconds: float = 2.0
@@ -100,13 +125,12 @@ class SessionPool:
     _freed: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def session(
-        self, account: Account, login: Callable[[], tuple[str, Secret]]
-    ) -> Iterator[Session]:
-        """Lend a session of `account`: an idle one, or a new one that logs in with `login()`.
+    def session(self, account: Account, login: Login) -> Iterator[Session]:
+        """Lend a session of `account`: an idle one, or a new one that logs in with `login`.
 
         Raises:
             SlotsBusy: no slot came free in time; give the item back and try later.
+            AccountStopped: the host has refused the login a short while ago.
             HostError, LoginRefused, SessionLost: from connecting.
         """
         held = self._reuse(account) or self._connect(account, login)
@@ -177,22 +201,41 @@ class SessionPool:
             idle = self._idle[account.name]
             return idle.pop() if idle else None
 
-    def _connect(self, account: Account, login: Callable[[], tuple[str, Secret]]) -> Held:
-        username, password = login()
+    def _connect(self, account: Account, login: Login) -> Held:
+        self.gate.check(account)
+        known = login(False)
         address = _address(account.endpoint)
         token = self.new_token()
         if idle := self._take_slot(account, address, token):
             return idle
         try:
-            session = Session(account.endpoint, self.profile(account))
-            self._open(session, account, username, password)
+            session = self._log_in(account, known, login)
         except BaseException:
             self.slots.free(account, address, token)
             raise
         _log.debug("logged in", account=account.name, address=address)
         return Held(session, account, address, token)
 
-    def _open(self, session: Session, account: Account, username: str, password: Secret) -> None:
+    def _log_in(self, account: Account, known: tuple[str, Secret], login: Login) -> Session:
+        try:
+            session = self._open(account, *known)
+        except LoginRefused as error:
+            # The password may have been changed since it was fetched: once more, with what is in
+            # the store now, if that is another one.
+            fresh = login(True)
+            if fresh == known:
+                self.gate.refused(account, error)
+                raise
+            try:
+                session = self._open(account, *fresh)
+            except LoginRefused as again:
+                self.gate.refused(account, again)
+                raise
+        self.gate.accepted(account)
+        return session
+
+    def _open(self, account: Account, username: str, password: Secret) -> Session:
+        session = Session(account.endpoint, self.profile(account))
         try:
             session.open(username, password)
         except ConnectionLimited as error:
@@ -200,6 +243,7 @@ class SessionPool:
             raise
         finally:
             self._keep_profile(account)
+        return session
 
     def _take_slot(self, account: Account, address: str, token: str) -> Held | None:
         """Take the leases; or give a session of this process that came free before they did."""

@@ -24,6 +24,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:warnings | list | texts for the report | with the run |
 | account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
+| account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
 | account:A:window | hash | member -> "node time" of what runs | none: holds only that |
 | account:A:turns | list | runs of the account that have waiting items, in turn | none: as above |
 | beats | zset | "member" -> time of the last heartbeat of a claimed attempt | none: as above |
@@ -109,6 +110,9 @@ class Keys:
 
     def profile(self, account: str) -> str:
         return f"{self.prefix}account:{account}:profile"
+
+    def stopped(self, account: str) -> str:
+        return f"{self.prefix}account:{account}:stopped"
 
     def window(self, account: str) -> str:
         return f"{self.prefix}account:{account}:window"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from siteferry.errors import (
+    AccountStopped,
     ConnectionLimited,
     CredentialAbsent,
     HostUnknown,
@@ -80,6 +81,24 @@ class MemoryProfiles:
 
 
 @dataclass
+class MemoryGate:
+    """Accounts whose login was refused, in memory."""
+
+    stopped: list[str] = field(default_factory=list)
+    accepted_logins: int = 0
+
+    def check(self, account: Account) -> None:
+        if account.name in self.stopped:
+            raise AccountStopped("not yet")
+
+    def refused(self, account: Account, error: LoginRefused) -> None:
+        self.stopped.append(account.name)
+
+    def accepted(self, account: Account) -> None:
+        self.accepted_logins += 1
+
+
+@dataclass
 class Clock:
     now: float = 1000.0
 
@@ -98,14 +117,23 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def gate() -> MemoryGate:
+    return MemoryGate()
+
+
+@pytest.fixture
 def profiles() -> MemoryProfiles:
     return MemoryProfiles()
 
 
 @pytest.fixture
-def pool(slots: MemorySlots, profiles: MemoryProfiles, clock: Clock) -> Iterator[SessionPool]:
+def pool(
+    slots: MemorySlots, profiles: MemoryProfiles, gate: MemoryGate, clock: Clock
+) -> Iterator[SessionPool]:
     numbers = iter(range(10**6))
-    made = SessionPool(slots, profiles, new_token=lambda: f"token-{next(numbers)}", clock=clock)
+    made = SessionPool(
+        slots, profiles, gate, new_token=lambda: f"token-{next(numbers)}", clock=clock
+    )
     yield made
     made.close_idle(everything=True)
     assert slots.held == {}, "a lease outlived its session"
@@ -124,11 +152,11 @@ def account(pyftpd_server: FtpServer, proxy: FtpProxy) -> Account:
 
 
 @pytest.fixture
-def login(pyftpd_server: FtpServer) -> Callable[[], tuple[str, Secret]]:
-    return lambda: (pyftpd_server.user, Secret(pyftpd_server.password))
+def login(pyftpd_server: FtpServer) -> Callable[[bool], tuple[str, Secret]]:
+    return lambda _fresh: (pyftpd_server.user, Secret(pyftpd_server.password))
 
 
-Login = Callable[[], tuple[str, Secret]]
+Login = Callable[[bool], tuple[str, Secret]]
 
 
 def test_a_session_serves_the_next_item_without_another_login(
@@ -273,7 +301,7 @@ def test_a_session_that_the_server_ended_frees_its_slot(
         account = Account("scripted", scripted_endpoint(server), 1, 1)
         with (
             pytest.raises(SessionLost),
-            pool.session(account, lambda: (USER, Secret(PASSWORD))) as session,
+            pool.session(account, lambda _fresh: (USER, Secret(PASSWORD))) as session,
         ):
             session.command("NOOP", "saying nothing")
     assert slots.taken == 1
@@ -284,8 +312,59 @@ def test_a_refused_login_frees_its_slot(
     pool: SessionPool, slots: MemorySlots, account: Account
 ) -> None:
     with pytest.raises(LoginRefused):
-        pool.session(account, lambda: ("site", Secret("Wrong-Ferry-0000"))).__enter__()
+        pool.session(account, lambda _fresh: ("site", Secret("Wrong-Ferry-0000"))).__enter__()
     assert slots.taken == 1
+    assert slots.held == {}
+
+
+def changing(server: FtpServer, kept: str, fresh: str, asked: list[bool]) -> Login:
+    """A login whose password in the store is `fresh`, while `kept` is what was fetched before."""
+
+    def login(past_the_cache: bool) -> tuple[str, Secret]:
+        asked.append(past_the_cache)
+        return server.user, Secret(fresh if past_the_cache else kept)
+
+    return login
+
+
+def test_a_password_that_was_changed_meanwhile_is_fetched_once_more(
+    pool: SessionPool,
+    slots: MemorySlots,
+    gate: MemoryGate,
+    account: Account,
+    pyftpd_server: FtpServer,
+    proxy: FtpProxy,
+) -> None:
+    asked: list[bool] = []
+    login = changing(pyftpd_server, "The-Old-0000", pyftpd_server.password, asked)
+    with pool.session(account, login) as session:
+        assert session.command("NOOP", "saying nothing").ok
+    assert asked == [False, True]
+    assert (gate.stopped, gate.accepted_logins) == ([], 1)
+    assert (proxy.connections, slots.taken) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "tried"), [("The-Old-0000", 1), ("Another-Wrong-0000", 2)], ids=["same", "another"]
+)
+def test_after_a_second_refusal_the_account_is_stopped_and_nothing_is_connected(
+    pool: SessionPool,
+    slots: MemorySlots,
+    gate: MemoryGate,
+    account: Account,
+    pyftpd_server: FtpServer,
+    proxy: FtpProxy,
+    fresh: str,
+    tried: int,
+) -> None:
+    """The same password is not even tried twice."""
+    login = changing(pyftpd_server, "The-Old-0000", fresh, [])
+    with pytest.raises(LoginRefused):
+        pool.session(account, login).__enter__()
+    assert proxy.connections == tried
+    with pytest.raises(AccountStopped):
+        pool.session(account, login).__enter__()
+    assert proxy.connections == tried
     assert slots.held == {}
 
 
@@ -302,7 +381,7 @@ def test_a_host_that_does_not_answer_frees_its_slot(
 def test_a_credential_that_cannot_be_had_and_an_unknown_host_take_no_slot(
     pool: SessionPool, slots: MemorySlots, account: Account, login: Login
 ) -> None:
-    def absent() -> tuple[str, Secret]:
+    def absent(_fresh: bool) -> tuple[str, Secret]:
         raise CredentialAbsent("no such entry")
 
     with pytest.raises(CredentialAbsent):
@@ -340,7 +419,7 @@ def test_what_one_process_learns_of_a_server_another_one_knows(
 ) -> None:
     with pool.session(account, login) as one:
         one.profile.rename_over = False
-    elsewhere = SessionPool(slots, profiles, new_token=lambda: "elsewhere")
+    elsewhere = SessionPool(slots, profiles, MemoryGate(), new_token=lambda: "elsewhere")
     with elsewhere.session(account, login) as other:
         assert not other.profile.rename_over
         assert other.profile.features == one.profile.features != frozenset()
@@ -368,7 +447,7 @@ def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool)
         limited = Account("a@b", scripted_endpoint(server), connections=9, address_connections=9)
         with (
             pytest.raises(ConnectionLimited),
-            pool.session(limited, lambda: (USER, Secret(PASSWORD))),
+            pool.session(limited, lambda _fresh: (USER, Secret(PASSWORD))),
         ):
             pass
         assert pool.profile(limited).told_limit == 3
@@ -408,7 +487,7 @@ def test_twenty_threads_never_hold_more_connections_than_are_allowed(
     slots = MemorySlots(limit=4)
     numbers = iter(range(10**6))
     pool = SessionPool(
-        slots, MemoryProfiles(), new_token=lambda: f"{next(numbers)}", wait_seconds=60
+        slots, MemoryProfiles(), MemoryGate(), new_token=lambda: f"{next(numbers)}", wait_seconds=60
     )
 
     def work(number: int) -> None:

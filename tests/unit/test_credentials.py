@@ -19,6 +19,7 @@ from siteferry.credentials import (
     EnvironmentBackend,
     Login,
     MemoryBackend,
+    Stores,
     open_backend,
     resolve_login,
     resolve_redis_password,
@@ -47,6 +48,19 @@ USERNAME = "SITEFERRY_CRED_SHOP_FTP_USERNAME"
 def site(**ftp: str) -> Website:
     content = {"website": {"name": "shop"}, "ftp": {"host": "ftp.example.com", **ftp}}
     return website_from_mapping(content, "test", environ={})
+
+
+def stores(selected: CredentialBackend | None = None, settings: Settings | None = None) -> Stores:
+    """Stores of which `selected` is the one that the settings select."""
+    settings = settings or Settings()
+    if selected is None:
+        return Stores(settings)
+    selects = settings.credentials.model_copy(update={"backend": selected.name})
+
+    def opened(name: str, told: Settings) -> CredentialBackend:
+        return selected if name == selected.name else open_backend(name, told)
+
+    return Stores(settings.model_copy(update={"credentials": selects}), opened)
 
 
 def everything_shown(error: BaseException) -> str:
@@ -287,7 +301,7 @@ def test_what_a_store_cannot_do_it_refuses_by_name() -> None:
 def test_a_store_is_opened_by_its_name() -> None:
     assert open_backend("environment", Settings()).name == "environment"
     assert open_backend("memory", Settings()).name == "memory"
-    with pytest.raises(ConfigurationError, match="environment, memory"):
+    with pytest.raises(ConfigurationError, match=r"environment, .*memory"):
         open_backend("vualt", Settings())
 
 
@@ -296,81 +310,81 @@ def test_a_store_is_opened_by_its_name() -> None:
 
 def test_without_a_login_in_the_file_the_store_is_asked() -> None:
     backend = EnvironmentBackend({USERNAME: "u1", PASSWORD: MARKED})
-    assert resolve_login(site(), Settings(), backend) == Login("u1", Secret(MARKED))
+    assert resolve_login(site(), stores(backend)) == Login("u1", Secret(MARKED))
 
 
 def test_without_a_login_anywhere_the_missing_entry_is_told() -> None:
     with pytest.raises(CredentialAbsent, match=USERNAME):
-        resolve_login(site(), Settings(), EnvironmentBackend({}))
+        resolve_login(site(), stores(EnvironmentBackend({})))
     with pytest.raises(CredentialAbsent, match=PASSWORD):
-        resolve_login(site(username="u1"), Settings(), EnvironmentBackend({}))
+        resolve_login(site(username="u1"), stores(EnvironmentBackend({})))
 
 
 def test_a_plain_login_holds_where_the_store_has_none() -> None:
-    login = resolve_login(site(username="u1", password=MARKED), Settings(), EnvironmentBackend({}))
+    login = resolve_login(site(username="u1", password=MARKED), stores(EnvironmentBackend({})))
     assert login == Login("u1", Secret(MARKED))
 
 
 def test_the_store_goes_before_a_plain_login() -> None:
     backend = EnvironmentBackend({PASSWORD: "newer"})
-    login = resolve_login(site(username="u1", password="older"), Settings(), backend)
+    login = resolve_login(site(username="u1", password="older"), stores(backend))
     assert login == Login("u1", Secret("newer"))
 
 
 @pytest.mark.parametrize("kind", [CredentialDenied, CredentialUnreachable, CredentialMalformed])
 def test_only_an_absent_entry_leads_to_the_plain_login(kind: type[CredentialError]) -> None:
     with pytest.raises(kind, match="no way"):
-        resolve_login(site(username="u1", password="p"), Settings(), ReadOnly(kind("no way")))
+        resolve_login(site(username="u1", password="p"), stores(ReadOnly(kind("no way"))))
 
 
 def test_an_absent_entry_of_a_reference_leads_nowhere_else() -> None:
     website = site(username="u1", password="${credential:other/KEY}")
     with pytest.raises(CredentialAbsent, match="SITEFERRY_CRED_OTHER_KEY"):
-        resolve_login(website, Settings(), EnvironmentBackend({PASSWORD: "not this one"}))
+        resolve_login(website, stores(EnvironmentBackend({PASSWORD: "not this one"})))
 
 
 def test_a_reference_may_name_another_site_and_key() -> None:
     website = site(username="u1", password="${credential:other/KEY}")
     backend = EnvironmentBackend({"SITEFERRY_CRED_OTHER_KEY": MARKED, PASSWORD: "not this one"})
-    assert resolve_login(website, Settings(), backend).password == Secret(MARKED)
+    assert resolve_login(website, stores(backend)).password == Secret(MARKED)
 
 
 def test_a_reference_is_asked_of_the_store_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SITEFERRY_CRED_SHOP_KEY", MARKED)
     website = site(username="u1", password="${credential:environment:shop/KEY}")
     selected = MemoryBackend({("shop", "KEY"): Secret("not this one")})
-    assert resolve_login(website, Settings(), selected).password == Secret(MARKED)
+    assert resolve_login(website, stores(selected)).password == Secret(MARKED)
 
 
 def test_a_reference_to_a_store_that_is_none_is_an_error() -> None:
     website = site(username="u1", password="${credential:vualt:shop/KEY}")
     with pytest.raises(ConfigurationError, match="credential backend"):
-        resolve_login(website, Settings(), MemoryBackend())
+        resolve_login(website, stores(MemoryBackend()))
 
 
 def test_the_settings_select_the_store() -> None:
     settings = Settings.model_validate({"credentials": {"backend": "memory"}})
     with pytest.raises(CredentialAbsent, match="the memory store"):
-        resolve_login(site(), settings)
+        resolve_login(site(), stores(settings=settings))
 
 
 def test_variables_are_taken_from_the_worker_s_environment() -> None:
     website = site(username="${U:-u1}", password="${P}x")
     backend = EnvironmentBackend({PASSWORD: "not this one"})
-    login = resolve_login(website, Settings(), backend, {"P": MARKED})
+    login = resolve_login(website, stores(backend), {"P": MARKED})
     assert login == Login("u1", Secret(f"{MARKED}x"))
 
 
 def test_a_variable_that_the_worker_lacks_is_named() -> None:
     with pytest.raises(CredentialAbsent, match=r"ftp\.password of website shop needs .* MY_PW,"):
-        resolve_login(site(username="u", password="${MY_PW}"), Settings(), environ={})
+        resolve_login(site(username="u", password="${MY_PW}"), stores(), environ={})
 
 
 @pytest.mark.parametrize("value", [f"{MARKED}\r\nDELE x", f"{MARKED}\0", ""])
 def test_a_variable_cannot_smuggle_a_command_into_the_login(value: str) -> None:
     for ftp in ({"username": "${V}", "password": "p"}, {"username": "u", "password": "${V}"}):
         with pytest.raises(CredentialMalformed) as caught:
-            resolve_login(site(**ftp), Settings(), EnvironmentBackend({}), {"V": value})
+            resolve_login(site(**ftp), stores(EnvironmentBackend({})), {"V": value})
         assert MARKED not in everything_shown(caught.value)
 
 
@@ -385,12 +399,12 @@ def test_the_redis_password_may_be_in_the_store(tmp_path: Path) -> None:
     file.write_text("redis:\n  password: ${credential:redis/PASSWORD}\n")
     settings = load_settings(file, {})
     backend = EnvironmentBackend({"SITEFERRY_CRED_REDIS_PASSWORD": MARKED})
-    assert resolve_redis_password(settings, backend) == Secret(MARKED)
+    assert resolve_redis_password(stores(backend, settings)) == Secret(MARKED)
     with pytest.raises(CredentialAbsent, match="SITEFERRY_CRED_REDIS_PASSWORD"):
-        resolve_redis_password(settings, EnvironmentBackend({}))
+        resolve_redis_password(stores(EnvironmentBackend({}), settings))
 
 
 def test_a_redis_password_that_the_settings_hold_needs_no_store() -> None:
     settings = load_settings(None, {"SITEFERRY_REDIS_PASSWORD": MARKED})
-    assert resolve_redis_password(settings, MemoryBackend()) == Secret(MARKED)
-    assert resolve_redis_password(Settings()) is None
+    assert resolve_redis_password(stores(MemoryBackend(), settings)) == Secret(MARKED)
+    assert resolve_redis_password(stores()) is None

@@ -1,6 +1,7 @@
 -- For the test that compares these names with keys.py. ARGV: prefix
 local out = { k_runs(), k_run('R'), k_account('A'), k_window('A'), k_turns('A'), k_beats(),
   k_delayed(), k_slots_account('A'), k_slots_address('I'), k_wanted('A'), k_target('T'), k_nodes(),
-  k_sweeper(), k_live(), k_profile('A') }
+  k_sweeper(), k_live(), k_profile('A'),
+  k_stopped('A') }
 for _, part in ipairs(RUN_PARTS) do out[#out + 1] = k_part('R', part) end
 return out

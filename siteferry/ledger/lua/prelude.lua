@@ -12,6 +12,7 @@ local function k_run(run) return prefix .. 'run:' .. run end
 local function k_part(run, part) return prefix .. 'run:' .. run .. ':' .. part end
 local function k_account(account) return prefix .. 'account:' .. account end
 local function k_profile(account) return prefix .. 'account:' .. account .. ':profile' end
+local function k_stopped(account) return prefix .. 'account:' .. account .. ':stopped' end
 local function k_window(account) return prefix .. 'account:' .. account .. ':window' end
 local function k_turns(account) return prefix .. 'account:' .. account .. ':turns' end
 local function k_beats() return prefix .. 'beats' end
