@@ -19,6 +19,8 @@ COMMANDS = {
     "runs": ("siteferry.cli.runs", "runs"),
     "status": ("siteferry.cli.runs", "status"),
     "watch": ("siteferry.cli.runs", "watch"),
+    "account": ("siteferry.cli.account", "account"),
+    "credential": ("siteferry.cli.credential", "credential"),
     "config": ("siteferry.cli.config", "config"),
     "worker": ("siteferry.cli.worker", "worker"),
     "demo": ("siteferry.cli.demo", "demo"),
@@ -31,6 +33,8 @@ SUMMARIES = {
     "runs": "List the latest runs.",
     "status": "Show one run, or the latest.",
     "watch": "Follow a run until it ends.",
+    "account": "List accounts whose login is stopped; resume one.",
+    "credential": "Add, list, test and migrate credentials.",
     "config": "Check the configuration; print its schema.",
     "worker": "Carry out the tasks of runs until stopped.",
     "demo": "Publish an example website to a server of its own.",
@@ -70,6 +74,11 @@ class LazyGroup(click.Group):
     help="Redis to use; default SITEFERRY_REDIS_URL, then the configuration, then a private one.",
 )
 @click.option(
+    "--credential-backend",
+    metavar="NAME",
+    help="Store of credentials; default SITEFERRY_CREDENTIAL_BACKEND, then the configuration.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error", "critical"]),
     help="What is logged to standard error; default from the configuration, then warning.",
@@ -81,6 +90,7 @@ def cli(
     ctx: click.Context,
     config: Path | None,
     redis: str | None,
+    credential_backend: str | None,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
@@ -91,7 +101,7 @@ def cli(
     siteferry import example        publish it
     siteferry status                what became of it
     """
-    ctx.obj = GlobalOptions(config, redis, log_level, log_format)
+    ctx.obj = GlobalOptions(config, redis, log_level, log_format, credential_backend)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ class GlobalOptions:
     redis: str | None = None
     log_level: str | None = None
     log_format: str | None = None
+    credential_backend: str | None = None
 
     def load(self, default_level: str = "warning") -> Settings:
         """Load the settings, and set up logging as they and the options say.
@@ -30,11 +31,13 @@ class GlobalOptions:
             ConfigurationError: a file or an option is not as it must be.
         """
         from siteferry.log import configure
-        from siteferry.settings import load_settings, override_redis_url
+        from siteferry.settings import load_settings, override_redis_url, select_store
 
         settings = load_settings(self.config)
         if self.redis is not None:
             settings = override_redis_url(settings, self.redis)
+        if self.credential_backend is not None:
+            settings = select_store(settings, self.credential_backend)
         level = self.log_level
         if level is None:
             configured = "level" in settings.log.model_fields_set

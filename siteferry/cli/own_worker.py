@@ -25,6 +25,8 @@ def own_worker(
         argv += ["--log-level", options.log_level]
     if options.log_format is not None:
         argv += ["--log-format", options.log_format]
+    if options.credential_backend is not None:
+        argv += ["--credential-backend", options.credential_backend]
     argv += ["worker", "--concurrency", str(settings.worker.concurrency)]
     log_path = None if options.log_level else settings.state_dir / "worker.log"
     with EmbeddedWorker(argv, os.environ, log_path) as worker:

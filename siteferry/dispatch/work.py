@@ -195,10 +195,10 @@ class Work:
         return self.pulse.lost
 
 
-def account_of(website: Website, runtime: Runtime) -> Account:
-    """The account of a website, with its endpoint and limits, as the session pool wants it."""
+def endpoint_of(website: Website) -> Endpoint:
+    """The server of a website, as a session wants it."""
     ftp = website.ftp
-    endpoint = Endpoint(
+    return Endpoint(
         host=ftp.host,
         port=ftp.port,
         security=ftp.security,
@@ -208,5 +208,10 @@ def account_of(website: Website, runtime: Runtime) -> Account:
         encoding=ftp.encoding,
         deadlines=Deadlines(ftp.timeouts.connect, ftp.timeouts.control, ftp.timeouts.data),
     )
+
+
+def account_of(website: Website, runtime: Runtime) -> Account:
+    """The account of a website, with its endpoint and limits, as the session pool wants it."""
+    ftp, endpoint = website.ftp, endpoint_of(website)
     limit = runtime.settings.address_limits.get(ftp.host, ftp.max_connections)
     return Account(account(website), endpoint, ftp.max_connections, limit)

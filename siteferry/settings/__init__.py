@@ -1,6 +1,11 @@
 """Process settings: `config/siteferry.yaml` and the environment, read into frozen values."""
 
-from siteferry.settings.loading import examine_settings, load_settings, override_redis_url
+from siteferry.settings.loading import (
+    examine_settings,
+    load_settings,
+    override_redis_url,
+    select_store,
+)
 from siteferry.settings.models import (
     BatchSettings,
     LogSettings,
@@ -26,4 +31,5 @@ __all__ = [
     "load_settings",
     "override_redis_url",
     "refuse_password_in_url",
+    "select_store",
 ]

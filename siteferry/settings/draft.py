@@ -81,6 +81,13 @@ class SettingsDraft:
             store.setdefault("path", "credentials/store.json")
             store.setdefault("key_file", str(default_key_file(environ)))
 
+    def take_credentials(self, environ: Mapping[str, str]) -> None:
+        """The environment selects the store before the file does."""
+        selected = environ.get("SITEFERRY_CREDENTIAL_BACKEND")
+        credentials = self.data.setdefault("credentials", {})
+        if selected and isinstance(credentials, dict):
+            credentials["backend"] = selected
+
     def take_redis(self, environ: Mapping[str, str]) -> None:
         """Put URL, login and password together from the environment and the file."""
         redis = self.data.setdefault("redis", {})

@@ -24,8 +24,8 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 
     `path` None means `SITEFERRY_CONFIG`, then `./config/siteferry.yaml`; where only that last one
     is missing, the defaults hold, with `./workspaces` and `./config/websites`. The environment's
-    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD` and `SITEFERRY_REDIS_PASSWORD_FILE` go before
-    the file. `environ` takes the place of `os.environ`.
+    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_REDIS_PASSWORD_FILE` and
+    `SITEFERRY_CREDENTIAL_BACKEND` go before the file. `environ` takes the place of `os.environ`.
 
     Raises:
         ConfigurationError: a file named explicitly is missing, or something in it is not as it
@@ -80,6 +80,12 @@ def override_redis_url(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"redis": settings.redis.model_copy(update=changes)})
 
 
+def select_store(settings: Settings, backend: str) -> Settings:
+    """The settings with the `--credential-backend` of a command line."""
+    credentials = settings.credentials.model_copy(update={"backend": backend})
+    return settings.model_copy(update={"credentials": credentials})
+
+
 def settings_of(
     document: Document, file: Path, environ: Mapping[str, str]
 ) -> tuple[Settings | None, list[Problem]]:
@@ -92,6 +98,7 @@ def settings_of(
     draft.check_defaults()
     draft.fill_paths(folder, environ)
     draft.take_redis(environ)
+    draft.take_credentials(environ)
     settings = None
     try:
         settings = Settings.model_validate(draft.data, context={"base": draft.base})
