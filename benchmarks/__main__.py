@@ -1,76 +1,129 @@
-"""siteferry against lftp on real servers, in one run: `python -m benchmarks` (or `make bench`)."""
+"""siteferry against other clients on real servers: `python -m benchmarks` (or `make bench`)."""
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
+import signal
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from benchmarks.clients import CONNECTIONS, MeasurementFailed
-from benchmarks.machine import describe
-from benchmarks.rounds import Measured, Round, measure_round
-from benchmarks.table import bounds, markdown, single_rounds
-from tests.installation import tree_of
-from tests.servers.base import FtpServer
-from tests.servers.proftpd import ProFtpd
-from tests.servers.pureftpd import PureFtpd
-from tests.servers.vsftpd import Vsftpd
-from tests.wordpress import FILES, WordPressMissing, wordpress_tree
+from benchmarks import acceptance, results_file
+from benchmarks.cases import CASES, NOT_UNLESS_ASKED, WORKER
+from benchmarks.clients import CLIENTS
+from benchmarks.latency import LinkFailed
+from benchmarks.machine import describe, load
+from benchmarks.markdown import rows
+from benchmarks.measure import measure
+from benchmarks.outcome import MeasurementFailed
+from benchmarks.results_file import Result, Results
+from benchmarks.servers import SERVERS
+from benchmarks.trees import make_tree
+from tests.wordpress import WordPressMissing
 
-SERVERS: dict[str, type[FtpServer]] = {
-    "vsftpd": Vsftpd,
-    "pureftpd": PureFtpd,
-    "proftpd": ProFtpd,
-}
+_QUICK_CASES = ("wordpress-plain-loopback", "memory-many", "memory-large")
+_QUICK_CLIENTS = ("engine", "lftp", WORKER)
+_QUICK_SHARE = 0.1
 
 
 def main() -> int:
-    """Measure and print; 1 when nothing could be measured."""
+    """Measure and print; 1 when something could not be measured, or a quick run's worker takes too
+    much memory."""
+    asked = _arguments()
+    # So that everything is stopped and removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    machine = list(describe())
+    print(*machine, load(), sep="\n")
+    try:
+        results, failures = _measure_all(asked, machine)
+    except (LinkFailed, WordPressMissing) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    if asked.quick:
+        print(f"quick: made trees have {_QUICK_SHARE:.0%} of the size that is told")
+    found = [v for v in acceptance.verdicts(results) if v.kept is not None]
+    print(*rows(acceptance.HEADER, [v.cells() for v in found]), sep="\n")
+    over = [v for v in found if v.bound.client == WORKER and not v.kept]
+    print(*failures, sep="\n", file=sys.stderr)
+    return 1 if failures or (asked.quick and over) else 0
+
+
+def _measure_all(asked: argparse.Namespace, machine: list[str]) -> tuple[Results, list[str]]:
+    """What was asked for, and what could not be measured; each result is kept as soon as it is
+    there."""
+    results: Results = {}
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="siteferry-bench-trees-") as folder:
+        for case in map(CASES.__getitem__, asked.case):
+            tree = make_tree(case.tree, Path(folder), _QUICK_SHARE if asked.quick else 1.0)
+            for server in [name for name in case.servers if name in asked.server]:
+                try:
+                    runs = measure(
+                        case,
+                        server,
+                        tree,
+                        rounds=asked.rounds,
+                        limit_seconds=asked.limit,
+                        clients=asked.client,
+                    )
+                except MeasurementFailed as error:
+                    failures.append(f"{case.name} {server}: {error}")
+                    print(failures[-1], file=sys.stderr)
+                    continue
+                result = Result(case.name, server, results_file.today(), machine, runs)
+                results[case.name, server] = result
+                if not asked.quick and not asked.client:
+                    results_file.keep(result)
+    return results, failures
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="rounds on each server (default 3)")
+    more: dict[str, Any] = {"action": "append", "metavar": "NAME"}
+    usual = [name for name in CASES if name not in NOT_UNLESS_ASKED]
+    parser.add_argument(
+        "--case",
+        choices=list(CASES),
+        help=f"measure this one only; may be repeated. All: {', '.join(CASES)}; "
+        f"without this option all but {', '.join(sorted(NOT_UNLESS_ASKED))}",
+        **more,
+    )
     parser.add_argument(
         "--server",
-        action="append",
         choices=list(SERVERS),
-        help="measure on this one only; may be repeated (default: all)",
+        help=f"on this one only; may be repeated. All: {', '.join(SERVERS)}",
+        **more,
+    )
+    parser.add_argument(
+        "--client",
+        choices=[*CLIENTS, WORKER],
+        default=[],
+        help=f"by this one only; may be repeated; nothing is kept. All: {', '.join(CLIENTS)}",
+        **more,
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="on each server (default 3)")
+    parser.add_argument(
+        "--limit", type=float, default=300, help="seconds after which a run is ended (default 300)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="about a minute, for CI: one round on vsftpd over loopback against lftp, and a "
+        "worker's memory with a tenth of the files; nothing is kept",
     )
     asked = parser.parse_args()
     if asked.rounds < 1:
         parser.error("--rounds must be at least 1")
-    today = dt.datetime.now(dt.UTC).date()
-    print(f"{today}: WordPress, {FILES:,} files, plain FTP, {CONNECTIONS} connections")
-    print(*describe(), sep="\n")
-    try:
-        tree = wordpress_tree()
-        results = [measure_server(name, tree, asked.rounds) for name in asked.server or SERVERS]
-    except (MeasurementFailed, WordPressMissing) as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
-    for lines in (markdown(results), single_rounds(results), bounds(results)):
-        print()
-        print(*lines, sep="\n")
-    return 0
-
-
-def measure_server(name: str, tree: Path, rounds: int) -> Measured:
-    """All rounds on a server that is started for them.
-
-    Raises:
-        MeasurementFailed: the server is not there, or a client failed.
-    """
-    server_class = SERVERS[name]
-    if reason := server_class.missing():
-        raise MeasurementFailed(reason)
-    # Reading the tree warms the page cache for both clients.
-    expected = tree_of(tree)
-    measured: list[Round] = []
-    with server_class() as server:
-        for number in range(rounds):
-            print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr)
-            measured.append(measure_round(server, tree, expected, lftp_first=number % 2 == 1))
-    return Measured(name, measured)
+    if asked.quick:
+        asked.rounds, asked.client = 1, list(_QUICK_CLIENTS)
+    asked.case = asked.case or list(_QUICK_CASES if asked.quick else usual)
+    asked.server = asked.server or (["vsftpd"] if asked.quick else list(SERVERS))
+    return asked
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

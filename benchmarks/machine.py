@@ -6,24 +6,38 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.servers import SERVER_NAMES, SERVERS
 from siteferry import __version__
 
 _CPUINFO = Path("/proc/cpuinfo")
+_PACKAGES = ("celery", "kombu", "redis", "ftputil")
+# vsftpd writes its version to descriptor 0.
+_SERVER_VERSIONS = {
+    "vsftpd": ("-v",),
+    "pureftpd": ("--help",),
+    "proftpd": ("--version",),
+}
+_CLIENTS = {"lftp": "--version", "rclone": "version", "ncftpput": "--help"}
 
 
 def describe() -> Iterator[str]:
     """Lines about the machine and the programs."""
     cores = os.cpu_count() or 1
     yield f"{cores} cores ({_processor()}), {platform.system()} {platform.release()}"
-    load = os.getloadavg()[0]
-    yield f"load before the run: {load:.2f} (a minute's average; anything but about 0 disturbs)"
-    packages = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis"))
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     yield f"siteferry {__version__}, Python {platform.python_version()}, {packages}"
-    yield _lftp()
+    yield ", ".join(f"{name} {_version([name, option])}" for name, option in _CLIENTS.items())
+    yield ", ".join(f"{SERVER_NAMES[name]} {_server_version(name)}" for name in SERVERS)
+
+
+def load() -> str:
+    """A line about what else the machine is doing."""
+    minute = os.getloadavg()[0]
+    return f"load before the run: {minute:.2f} (a minute's average; anything but about 0 disturbs)"
 
 
 def _processor() -> str:
@@ -34,10 +48,23 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _lftp() -> str:
+def _server_version(name: str) -> str:
+    binary = SERVERS[name].binary()
+    if binary is None:
+        return "(not there)"
+    return _version([str(binary.path), *_SERVER_VERSIONS[name]], binary.environment())
+
+
+def _version(argv: Sequence[str], extra: dict[str, str] | None = None) -> str:
+    reading, writing = os.pipe()
     try:
-        told = subprocess.run(["lftp", "--version"], capture_output=True, text=True)
+        subprocess.run(
+            argv, stdin=writing, stdout=writing, stderr=writing, env={**os.environ, **(extra or {})}
+        )
     except FileNotFoundError:
-        return "lftp is not installed"
-    found = re.search(r"Version (\S+)", told.stdout)
-    return f"lftp {found[1] if found else 'of an unknown version'}"
+        return "(not there)"
+    finally:
+        os.close(writing)
+        told = os.fdopen(reading, "rb").read().decode(errors="replace")
+    found = re.search(r"\d+\.\d+(\.\d+)?[a-z]?", told)
+    return found[0] if found else "of an unknown version"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from siteferry.errors import DocumentDamaged, NotPermitted, SessionLost
+from siteferry.errors import DocumentDamaged, NotPermitted, SiteferryError
+from siteferry.ftp.directories import file_sizes
+from siteferry.ftp.receive import EndedUnannounced, receive
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
-from siteferry.ftp.sockets import told
-from siteferry.ftp.transfer import abandon, finish_download, finish_upload, open_transfer
+from siteferry.ftp.transfer import finish_upload, open_transfer
 
-_CHUNK_BYTES = 64 * 1024
 LARGEST_BYTES = 256 * 1024 * 1024
 
 
@@ -24,19 +24,19 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
     """
     doing = f"reading {path}"
     opening = open_transfer(session, "RETR", path, doing, confirmed=True)
-    data = opening.connection()
     content = bytearray()
-    try:
-        while chunk := data.recv(_CHUNK_BYTES):
-            content += chunk
-            session.on_activity()
-            if len(content) > largest_bytes:
-                abandon(session, data)
-                raise DocumentDamaged(f"{path} on the server is larger than {largest_bytes} bytes")
-    except OSError as error:
-        abandon(session, data)
-        raise SessionLost(f"{doing} broke off: {told(error)}") from error
-    finish_download(session, data, doing)
+
+    def take(chunk: memoryview) -> None:
+        content.extend(chunk)
+        if len(content) > largest_bytes:
+            raise DocumentDamaged(f"{path} on the server is larger than {largest_bytes} bytes")
+
+    ending = receive(session, opening.connection(), doing, take)
+    if isinstance(ending, EndedUnannounced):
+        if file_sizes(session, [path])[path] != len(content):
+            raise ending
+    elif isinstance(ending, SiteferryError):
+        raise ending
     return bytes(content)
 
 

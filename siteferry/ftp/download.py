@@ -23,7 +23,7 @@ from siteferry.errors import (
 )
 from siteferry.ftp.facts import parse_size, parse_time
 from siteferry.ftp.landing import Landing, open_landing
-from siteferry.ftp.receive import receive, refused_reading
+from siteferry.ftp.receive import EndedUnannounced, receive, refused_reading
 from siteferry.ftp.replies import Reply
 from siteferry.ftp.session import Session
 from siteferry.ftp.transfer import BROKEN_OFF, open_transfer
@@ -160,6 +160,7 @@ def _transfer(
             raise TransferMismatch(f"{doing}: more comes than the {size} bytes that it has")
 
     ending = receive(session, opening.connection(), doing, take)
+    # A server that misses the end of our TLS, or resets the connection, says so of what was sent.
     if isinstance(ending, SiteferryError) and not (_perhaps_whole(ending) and landing.size == size):
         return _failed(landing, ending)
     if size is not None and landing.size != size:
@@ -196,6 +197,8 @@ def _failed(landing: Landing, refusal: SiteferryError) -> SiteferryError:
 
 
 def _perhaps_whole(refusal: SiteferryError) -> bool:
+    if isinstance(refusal, EndedUnannounced):
+        return True
     return isinstance(refusal, ReplyError) and refusal.code in BROKEN_OFF
 
 

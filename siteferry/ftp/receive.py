@@ -8,10 +8,16 @@ from collections.abc import Callable
 from siteferry.errors import NotPermitted, SessionLost, SiteferryError, TransferMismatch
 from siteferry.ftp.replies import Reply
 from siteferry.ftp.session import Session
-from siteferry.ftp.sockets import quick_ack, too_long
+from siteferry.ftp.sockets import quick_ack, told, too_long
 from siteferry.ftp.transfer import abandon, finish_download
 
 _CHUNK_BYTES = 256 * 1024
+
+
+class EndedUnannounced(TransferMismatch):
+    """The server says that all was sent, and the connection ended otherwise than at its end: by a
+    reset, or under TLS without close_notify (RFC 8446, section 6.1), as IIS ends every one. It is
+    whole only where its size is known to be right."""
 
 
 def receive(
@@ -25,8 +31,8 @@ def receive(
             on, with the transfer broken off and the session suspect.
 
     Returns:
-        The final reply when the server says that all was sent (2yz); else why not. The session is
-        in sync.
+        The final reply when the server says that all was sent (2yz), and the connection ended as it
+        should; else why not, EndedUnannounced among others. The session is in sync.
 
     Raises:
         SessionLost: the session is suspect.
@@ -51,7 +57,7 @@ def receive(
         raise
     except SiteferryError as error:
         return refused_reading(error)
-    return TransferMismatch(f"{doing} broke off: {broken}") if broken else final
+    return EndedUnannounced(f"{doing} broke off: {told(broken)}") if broken else final
 
 
 def _read(data: socket.socket, memory: memoryview) -> int:

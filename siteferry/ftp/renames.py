@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from siteferry.ftp.directories import are_directories, file_sizes
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
+
+_OWN = ".ht"
+"""How the names of what siteferry stages begin."""
 
 _log = get_logger(__name__)
 
@@ -42,7 +46,21 @@ def rename_all(session: Session, renames: Sequence[Rename]) -> dict[Rename, Site
 
 
 def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, SiteferryError]:
-    replies = session.burst([c for r in renames for c in (f"RNFR {r.source}", f"RNTO {r.target}")])
+    folder = _folder_of_all(renames)
+    # From the directory of the sources, for names are most of what is sent, and bursts are bounded.
+    # Where it cannot be entered, the names are found nowhere else: they are siteferry's own.
+    enter = [f"CWD {folder}"] if folder else []
+    names = [posixpath.basename(r.source) if folder else r.source for r in renames]
+    replies = session.burst(
+        [
+            *enter,
+            *(
+                c
+                for n, r in zip(names, renames, strict=True)
+                for c in (f"RNFR {n}", f"RNTO {r.target}")
+            ),
+        ]
+    )[len(enter) :]
     missing: dict[Rename, Reply] = {}
     refused: dict[Rename, Reply] = {}
     for rename, rnfr, rnto in zip(renames, replies[::2], replies[1::2], strict=True):
@@ -51,6 +69,13 @@ def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, Si
         elif not rnto.ok:
             refused[rename] = rnto
     return _settle_missing(session, missing) | _settle_refused(session, refused)
+
+
+def _folder_of_all(renames: Sequence[Rename]) -> str | None:
+    """The directory of ours from which all of `renames` come; None where it would not pay."""
+    folders = {posixpath.dirname(rename.source) for rename in renames}
+    own = all(posixpath.basename(rename.source).startswith(_OWN) for rename in renames)
+    return folders.pop() if len(folders) == 1 and own and len(renames) > 1 else None
 
 
 def _settle_missing(

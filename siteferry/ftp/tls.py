@@ -43,6 +43,10 @@ def make_context(endpoint: Endpoint, version: TlsVersion) -> ssl.SSLContext:
             next_step="Correct ftp.ca_file of the website.",
         ) from error
     context.minimum_version = context.maximum_version = _VERSIONS[version]
+    if version == "1.3":
+        # vsftpd and Pure-FTPd want this curve, and ask for it with a HelloRetryRequest, a round
+        # trip for each file. Every server of TLS 1.3 must have it (RFC 8446, section 9.1).
+        context.set_ecdh_curve("prime256v1")
     if endpoint.fingerprint or not endpoint.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

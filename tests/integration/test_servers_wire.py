@@ -15,6 +15,7 @@ import pytest
 
 from siteferry.errors import SessionLost, SiteferryError
 from siteferry.ftp.documents import read_document
+from siteferry.ftp.endpoint import Deadlines
 from siteferry.ftp.upload import Stored, Upload
 from tests.servers.base import FtpServer
 from tests.servers.client import client, logged_in, retrieve, store, store_pipelined
@@ -151,7 +152,7 @@ def test_record_types_are_found_however_the_stream_is_cut() -> None:
 def test_what_is_written_while_replies_trickle_in_is_one_round_trip_where_they_are_merged(
     pyftpd_server: FtpServer,
 ) -> None:
-    with WireProxy(pyftpd_server, merge_seconds=0.02) as proxy, logged_in(proxy.server) as ftp:
+    with WireProxy(pyftpd_server, merge_seconds=0.1) as proxy, logged_in(proxy.server) as ftp:
         assert ftp.sock is not None
         ftp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         before = proxy.round_trips
@@ -165,15 +166,17 @@ def test_what_is_written_while_replies_trickle_in_is_one_round_trip_where_they_a
 
 
 def test_a_delay_makes_each_round_trip_take_twice_as_long(pyftpd_server: FtpServer) -> None:
-    delay_seconds = 0.04
+    delay_seconds = 0.05
+    seconds: list[float] = []
     with (
         WireProxy(pyftpd_server, delay_seconds=delay_seconds) as proxy,
         logged_in(proxy.server) as ftp,
     ):
-        began = time.monotonic()
-        store_pipelined(ftp, remote(pyftpd_server), b"content")
-        seconds = time.monotonic() - began
-    assert 3 <= seconds / (2 * delay_seconds) < 4
+        for _ in range(3):  # a busy machine makes it longer, and never shorter
+            began = time.monotonic()
+            store_pipelined(ftp, remote(pyftpd_server), b"content")
+            seconds.append(time.monotonic() - began)
+    assert 3 <= min(seconds) / (2 * delay_seconds) < 4
 
 
 # -- faults of data connections ------------------------------------------------------------------
@@ -197,18 +200,20 @@ def test_cut_data_breaks_the_download(wire: WireProxy) -> None:
         wire.inject(CutData(1000, "down"))
         with pytest.raises(ConnectionResetError):
             retrieve(ftp, remote(wire.server))
+        ftp.close()  # before the server's 426 could be taken for the answer to QUIT
 
 
 def test_cut_data_works_under_tls(ftps_server: FtpServer) -> None:
     (ftps_server.root / "a").write_bytes(CONTENT)
     content = b""
-    with (
-        WireProxy(ftps_server) as proxy,
-        session_on(proxy.server, fingerprint=proxy.server.fingerprint) as session,
-    ):
-        proxy.inject(CutData(10_000, "down"))
-        with suppress(SiteferryError):
-            content = read_document(session, remote(ftps_server))
+    # Now and then Pure-FTPd says nothing at all afterwards.
+    deadlines = Deadlines(connect_seconds=5, control_seconds=2, data_seconds=2)
+    with WireProxy(ftps_server) as proxy:
+        pinned = {"fingerprint": proxy.server.fingerprint, "deadlines": deadlines}
+        with session_on(proxy.server, **pinned) as session:
+            proxy.inject(CutData(10_000, "down"))
+            with suppress(SiteferryError):
+                content = read_document(session, remote(ftps_server))
     assert len(content) < 10_000
 
 

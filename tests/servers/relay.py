@@ -153,7 +153,7 @@ class ControlRelay:
                 self._client.sendall(data)
                 continue
             buffer += data
-            for reply in _complete_replies(buffer):
+            for reply in complete_replies(buffer):
                 buffer = buffer[len(reply) :]
                 if not self._deliver(reply):
                     return
@@ -192,7 +192,7 @@ class ControlRelay:
         return True
 
 
-def _complete_replies(buffer: bytes) -> Iterator[bytes]:
+def complete_replies(buffer: bytes) -> Iterator[bytes]:
     """The replies (RFC 959, section 4.2; several lines where `-` follows the code) in `buffer`."""
     reply = b""
     code: bytes | None = None

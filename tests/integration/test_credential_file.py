@@ -1,0 +1,410 @@
+"""The encrypted store on the disk: who may see it, what damage it notices, what it leaves behind.
+
+Its keys: test_credential_file_keys; many processes: test_credential_file_processes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import stat
+import subprocess
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siteferry.credentials import CredentialBackend, open_backend
+from siteferry.credentials.private_file import PrivateFile
+from siteferry.errors import (
+    ConfigurationError,
+    CredentialAbsent,
+    CredentialDenied,
+    CredentialError,
+    CredentialMalformed,
+    CredentialReadOnly,
+    CredentialUnreachable,
+)
+from siteferry.secret import Secret
+from siteferry.settings import Settings
+from tests.ordinary_user import NOBODY
+from tests.stores.files import FileStand, private, with_checksum
+from tests.stores.processes import killed_at_step
+
+MARKED = "hunter2-S3cret-Marked"
+AsOrdinaryUser = Callable[..., Any]
+
+
+@pytest.fixture
+def stand(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> FileStand:
+    return FileStand(open_folder, monkeypatch)
+
+
+@pytest.fixture
+def store(stand: FileStand) -> CredentialBackend:
+    """With one entry, shop/FTP_PASSWORD."""
+    made = stand.open()
+    made.store("shop", "FTP_PASSWORD", Secret(MARKED))
+    return made
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def everything_shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
+
+
+def every_use(store: CredentialBackend) -> list[Callable[[], object]]:
+    return [
+        lambda: store.get("shop", "FTP_PASSWORD"),
+        lambda: store.store("shop", "OTHER", Secret("x")),
+        lambda: store.delete("shop", "FTP_PASSWORD"),
+        store.list,
+        store.probe,
+    ]
+
+
+# Who may see it
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+def test_the_first_entry_makes_both_files_for_their_owner_alone(
+    stand: FileStand, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        stand.open().store("shop", "FTP_PASSWORD", Secret(MARKED))
+    finally:
+        os.umask(before)
+    for path in (stand.path, stand.key_file):
+        assert mode(path) == 0o600
+        assert mode(path.parent) & 0o077 == 0
+    assert stand.open().get("shop", "FTP_PASSWORD") == Secret(MARKED)
+    assert MARKED.encode() not in stand.path.read_bytes()
+    assert b"shop" not in stand.path.read_bytes()
+
+
+def test_asking_makes_nothing(stand: FileStand) -> None:
+    store = stand.open()
+    with pytest.raises(CredentialAbsent, match="siteferry credential add shop KEY"):
+        store.get("shop", "KEY")
+    with pytest.raises(CredentialAbsent, match="siteferry credential add shop KEY"):
+        store.delete("shop", "KEY")
+    assert store.list() == ()
+    store.probe()
+    assert list(stand.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("loose", [0o644, 0o640, 0o604, 0o620, 0o666])
+@pytest.mark.parametrize("which", ["store", "key", "store's folder", "key's folder"])
+def test_what_others_may_see_is_refused_until_it_is_closed(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, which: str, loose: int
+) -> None:
+    """For root as for everybody; the command in the message closes it."""
+    folder = open_folder / "with a blank"
+    folder.mkdir()
+    stand = FileStand(folder, monkeypatch)
+    store = stand.open()
+    store.store("shop", "FTP_PASSWORD", Secret(MARKED))
+    path = stand.path if "store" in which else stand.key_file
+    right = 0o600
+    if "folder" in which:
+        path, right, loose = path.parent, 0o700, loose | 0o110
+    path.chmod(loose)
+    for use in every_use(store):
+        with pytest.raises(CredentialDenied) as refused:
+            use()
+        assert f"chmod {right:o} {shlex.quote(str(path))}" in refused.value.next_step
+        assert f"(mode {loose:04o})" in refused.value.message
+        assert MARKED not in everything_shown(refused.value)
+    command = refused.value.next_step.removeprefix("Close it: ").partition(" (or")[0]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert mode(path) == right
+    assert store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("which", ["store", "key", "store's folder", "key's folder"])
+def test_what_belongs_to_another_user_is_refused(
+    stand: FileStand, store: CredentialBackend, which: str
+) -> None:
+    path = stand.path if "store" in which else stand.key_file
+    if "folder" in which:
+        path = path.parent
+    os.chown(path, NOBODY, NOBODY)
+    for use in every_use(store):
+        with pytest.raises(CredentialDenied, match=rf"chown 0 {path}"):
+            use()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that we may not read")
+def test_an_ordinary_user_is_refused_another_one_s_store(
+    store: CredentialBackend, as_ordinary_user: AsOrdinaryUser
+) -> None:
+    """Denied, also where it wants to write."""
+    for use in every_use(store):
+        with pytest.raises(CredentialDenied, match=r"may not be read by this user \(uid 65534\)"):
+            as_ordinary_user(use)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_an_ordinary_user_keeps_a_store_and_may_be_kept_from_writing(
+    stand: FileStand, as_ordinary_user: AsOrdinaryUser
+) -> None:
+    os.chown(stand.folder, NOBODY, NOBODY)
+    store = stand.open()
+    as_ordinary_user(store.store, "shop", "FTP_PASSWORD", Secret(MARKED))
+
+    def is_there() -> bool:
+        return store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+
+    assert as_ordinary_user(is_there)
+    stand.path.parent.chmod(0o500)
+    (stand.path.parent / "store.json.lock").unlink()
+    assert as_ordinary_user(is_there)
+    for change in (
+        lambda: store.store("shop", "FTP_PASSWORD", Secret("x")),
+        lambda: store.delete("shop", "FTP_PASSWORD"),
+    ):
+        with pytest.raises(CredentialReadOnly, match="cannot be written by this user"):
+            as_ordinary_user(change)
+    assert as_ordinary_user(is_there)
+
+
+def test_a_link_to_the_store_stays_a_link(stand: FileStand, store: CredentialBackend) -> None:
+    real = stand.path.rename(stand.path.parent / "real.json")
+    stand.path.symlink_to(real)
+    store.store("shop", "FTP_PASSWORD", Secret("new"))
+    assert stand.path.is_symlink()
+    assert store.get("shop", "FTP_PASSWORD") == Secret("new")
+    assert not real.is_symlink()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_malformed_and_nobody_waits_for_it(
+    stand: FileStand, store: CredentialBackend, make: Callable[[Path], None]
+) -> None:
+    stand.path.unlink()
+    make(stand.path)
+    for use in every_use(store):
+        with pytest.raises(CredentialMalformed, match="is not a file"):
+            use()
+
+
+def test_store_and_key_are_two_files(tmp_path: Path) -> None:
+    """Else the first entry would overwrite its own key."""
+    where = {"path": str(tmp_path / "one"), "key_file": str(tmp_path / "." / "one")}
+    settings = Settings.model_validate({"credentials": {"file": where}})
+    with pytest.raises(ConfigurationError, match="would be the same file"):
+        open_backend("file", settings)
+
+
+# Damage
+
+
+def right_or_refused(stand: FileStand, content: bytes) -> str:
+    """What comes of `content` as the store's file: never another value, nor none."""
+    stand.path.write_bytes(content)
+    try:
+        assert stand.open().get("shop", "FTP_PASSWORD") == Secret(MARKED)
+    except (CredentialMalformed, CredentialDenied) as refused:
+        assert refused.next_step
+        assert MARKED not in everything_shown(refused)
+        return type(refused).__name__
+    return "right"
+
+
+def test_no_changed_byte_gives_another_value(stand: FileStand) -> None:
+    """The checksum notices all of them but those that mean the same."""
+    stand.plant("shop", "FTP_PASSWORD", MARKED)
+    whole = stand.path.read_bytes()
+    results = {"right": 0, "CredentialMalformed": 0, "CredentialDenied": 0}
+    for position in range(len(whole)):
+        for bit in (0x01, 0x20, 0x80):
+            changed = bytearray(whole)
+            changed[position] ^= bit
+            results[right_or_refused(stand, bytes(changed))] += 1
+    assert results["CredentialDenied"] == 0
+    assert results["right"] < 10  # a blank of the JSON that has become another
+    assert results["CredentialMalformed"] > 2 * len(whole)
+
+
+def test_no_changed_byte_with_a_right_checksum_gives_another_value(stand: FileStand) -> None:
+    """The checksum is no secret; the token is what an attacker cannot make."""
+    stand.plant("shop", "FTP_PASSWORD", MARKED)
+    outer = json.loads(stand.path.read_bytes())
+    token = outer["entries"].encode()
+    for position in range(len(token)):
+        changed = bytearray(token)
+        changed[position] ^= 0x01
+        # The last characters before the padding have bits that mean nothing.
+        content = with_checksum(outer | {"entries": changed.decode()})
+        result = right_or_refused(stand, content)
+        assert result == "CredentialMalformed" or position > len(token) - 4
+    for key_id in ("0" * 16, outer["key_id"][::-1]):
+        content = with_checksum(outer | {"key_id": key_id})
+        assert right_or_refused(stand, content) == "CredentialDenied"
+
+
+def test_a_file_cut_short_anywhere_is_malformed(stand: FileStand) -> None:
+    stand.plant("shop", "FTP_PASSWORD", MARKED)
+    whole = stand.path.read_bytes()
+    for length in range(len(whole)):
+        assert right_or_refused(stand, whole[:length]) == "CredentialMalformed"
+
+
+def test_values_cannot_be_exchanged_or_put_back_one_by_one(stand: FileStand) -> None:
+    """Blocks of another token under the same key: the authentication spans all entries."""
+    stand.plant("shop", "FTP_PASSWORD", "older-value")
+    stand.plant("other", "FTP_PASSWORD", "other-value")
+    older = json.loads(stand.path.read_bytes())["entries"]
+    stand.plant("shop", "FTP_PASSWORD", MARKED)
+    outer = json.loads(stand.path.read_bytes())
+    one, two = (base64.urlsafe_b64decode(token) for token in (outer["entries"], older))
+    for start in range(9, min(len(one), len(two)) - 32, 16):
+        spliced = one[:start] + two[start : start + 16] + one[start + 16 :]
+        token = base64.urlsafe_b64encode(spliced).decode()
+        content = with_checksum(outer | {"entries": token})
+        assert right_or_refused(stand, content) == "CredentialMalformed"
+    # Nothing outside the token names an entry.
+    assert set(outer) == {"siteferry_credentials", "key_id", "stretching", "entries", "sha256"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"null", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"siteferry_credentials": 1}']
+    + [b'{"siteferry_credentials": "1"}', b"9" * 5000, b"-----BEGIN PRIVATE KEY-----\n"],
+    ids=range(10),
+)
+def test_a_foreign_file_is_malformed_and_left_alone(
+    stand: FileStand, store: CredentialBackend, content: bytes
+) -> None:
+    stand.path.write_bytes(content)
+    for use in every_use(store):
+        with pytest.raises(CredentialMalformed, match=r"is no credential store\. Put a backup of"):
+            use()
+    assert stand.path.read_bytes() == content
+
+
+def test_a_file_of_a_newer_format_is_told_from_a_damaged_one(
+    stand: FileStand, store: CredentialBackend
+) -> None:
+    content = with_checksum({"siteferry_credentials": 2, "anything": []})
+    stand.path.write_bytes(content)
+    for use in every_use(store):
+        with pytest.raises(CredentialMalformed, match="has format 2, written by a newer siteferry"):
+            use()
+    assert stand.path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "change", [{"n": 2**30}, {"n": 2}, {"r": 2**20}, {"p": 99}, {"salt": ""}, {"salt": "AAAA"}]
+)
+def test_a_file_cannot_ask_for_all_memory_or_for_a_weak_key(
+    stand: FileStand, store: CredentialBackend, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    monkeypatch.setenv("SITEFERRY_CREDENTIAL_PASSPHRASE", "a passphrase")
+    numbers = {"salt": "A" * 22 + "==", "n": 2**15, "r": 8, "p": 1} | change
+    outer = json.loads(stand.path.read_bytes()) | {"stretching": numbers}
+    stand.path.write_bytes(with_checksum(outer))
+    with pytest.raises(CredentialMalformed):
+        store.get("shop", "FTP_PASSWORD")
+
+
+def test_a_value_that_no_login_can_carry_is_malformed_wherever_it_is_from(
+    stand: FileStand,
+) -> None:
+    stand.plant("shop", "FTP_PASSWORD", f"{MARKED}\r\nDELE index.html")
+    with pytest.raises(CredentialMalformed) as refused:
+        stand.open().get("shop", "FTP_PASSWORD")
+    assert MARKED not in everything_shown(refused.value)
+
+
+# Writing
+
+
+def test_a_writer_killed_at_any_step_leaves_the_old_or_the_new_value(
+    stand: FileStand, store: CredentialBackend
+) -> None:
+    """And nothing in the way of the next writer, who sweeps up."""
+    part = stand.path.with_name("store.json.part")
+    step, leftovers, values = 0, 0, set()
+    while True:
+        step += 1
+        store.store("shop", "FTP_PASSWORD", Secret("old"))
+        assert not part.exists()
+        change = lambda: store.store("shop", "FTP_PASSWORD", Secret("new"))  # noqa: E731
+        if not killed_at_step(step, change):
+            break
+        values.add(store.get("shop", "FTP_PASSWORD").reveal(masked=False))
+        if part.exists():
+            leftovers += 1
+            assert mode(part) == 0o600
+            assert b"new" not in part.read_bytes()
+    assert values == {"old", "new"}
+    assert leftovers >= 2
+    assert step > 10
+
+
+def test_the_first_writer_killed_at_any_step_leaves_an_empty_store_or_a_whole_one(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, step, killed = set(), 0, True
+    while killed:
+        step += 1
+        folder = open_folder / str(step)
+        folder.mkdir()
+        store = FileStand(folder, monkeypatch).open()
+        killed = killed_at_step(step, lambda: store.store("shop", "A", Secret("1")))  # noqa: B023
+        found.add(len(store.list()))
+        store.store("shop", "B", Secret("2"))
+        assert store.get("shop", "B") == Secret("2")
+    assert found == {0, 1}
+
+
+def test_half_a_file_of_a_dead_writer_is_never_read_and_is_swept(
+    stand: FileStand, store: CredentialBackend
+) -> None:
+    part = stand.path.with_name("store.json.part")
+    private(part, stand.path.read_bytes()[:100])
+    assert store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+    store.store("shop", "OTHER", Secret("x"))
+    assert not part.exists()
+    assert {path.name for path in stand.path.parent.iterdir()} == {"store.json", "store.json.lock"}
+
+
+def test_a_disk_that_fails_is_unreachable_and_the_old_values_stay(
+    stand: FileStand, store: CredentialBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CredentialUnreachable, match="No space left on device"):
+            store.store("shop", "FTP_PASSWORD", Secret("new"))
+    assert store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+    assert not stand.path.with_name("store.json.part").exists()
+
+
+def test_who_waits_too_long_for_other_writers_is_told_and_readers_do_not_wait(
+    stand: FileStand, store: CredentialBackend
+) -> None:
+    file = PrivateFile.at(stand.path, "credential store")
+    with file.changing():
+        assert store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+        with (
+            pytest.raises(CredentialUnreachable, match="for 0 s") as late,
+            file.changing(within_seconds=0),
+        ):
+            pytest.fail("the lock was had twice")
+    assert issubclass(type(late.value), CredentialError)
+    assert late.value.transient
+    with file.changing(within_seconds=0):
+        pass
