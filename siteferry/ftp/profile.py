@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from siteferry.ftp.bursts import CAREFUL_BYTES, GENEROUS_BYTES
+from siteferry.ftp.bursts import GENEROUS_BYTES, PROFTPD_BYTES, Allowance
 
 TlsVersion = Literal["1.2", "1.3"]
 TlsResult = Literal["resumed", "full", "refused"]
@@ -103,15 +103,15 @@ class ServerProfile:
 
     # -- bursts ----------------------------------------------------------------------------------
 
-    def burst_bytes(self, *, encrypted: bool) -> int:
-        """How many bytes of commands may wait at this server (docs/decisions/0005)."""
-        plain_words = self.features - _TLS_WORDS
-        if plain_words >= _PUREFTPD or plain_words == _VSFTPD:
-            return GENEROUS_BYTES
-        # Under TLS it reads record by record, and each command is one.
-        if encrypted and plain_words >= _PROFTPD:
-            return GENEROUS_BYTES
-        return CAREFUL_BYTES
+    def allowance(self, *, encrypted: bool) -> Allowance:
+        """How many commands may wait at this server (docs/decisions/0005)."""
+        words = self.features - _TLS_WORDS
+        if words >= _PROFTPD:
+            # Under TLS it reads record by record, and each command is one.
+            return Allowance(GENEROUS_BYTES, None if encrypted else PROFTPD_BYTES)
+        if words >= _PUREFTPD or words == _VSFTPD:
+            return Allowance(GENEROUS_BYTES)
+        return Allowance()
 
     # -- keeping ---------------------------------------------------------------------------------
 

@@ -176,10 +176,9 @@ class Session(ftplib.FTP_TLS):
         """
         lines = [self.encode(command) for command in commands]
         replies: list[Reply] = []
-        most_bytes = self.profile.burst_bytes(encrypted=self.encrypted)
-        for start, stop in windows(lines, most_bytes):
-            self.write_lines(lines[start:stop])
-            replies.extend(self.read_answer() for _ in range(start, stop))
+        for window in windows(lines, self.profile.allowance(encrypted=self.encrypted)):
+            self.write_lines(window)
+            replies.extend(self.read_answer() for _ in window)
         return replies
 
     def command(self, command: str, doing: str) -> Reply:

@@ -19,7 +19,8 @@ from siteferry.tree import journal as journals
 from siteferry.tree import manifest as manifests
 from siteferry.tree.journal import Journal, Move, PutAside
 
-_RENAMES_A_BURST = 100
+_RENAMES_A_BURST = 170
+"""What one write holds (`siteferry.ftp.bursts`), so that the lease is looked at before each."""
 
 T = TypeVar("T")
 

@@ -177,7 +177,7 @@ def rename_a_website(server: FtpServer, tree: Path, most: int) -> None:
 @pytest.mark.parametrize(
     ("ftp_server", "most"),
     # ProFTPD in plain: no more than 4,000 bytes may be under way (docs/decisions/0005).
-    [("vsftpd", 30), ("proftpd", 130), ("pureftpd", 30)],
+    [("vsftpd", 30), ("proftpd", 30), ("pureftpd", 30)],
     indirect=["ftp_server"],
 )
 def test_the_renames_of_a_website_take_few_round_trips(

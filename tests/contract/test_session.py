@@ -218,8 +218,8 @@ def _long_burst(server: FtpServer, root: str) -> None:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_proftpd_joins_no_two_commands_of_a_burst(servers: Servers, tls: bool) -> None:
-    """ProFTPD 1.3.8 joins two commands where its buffer of 4,103 bytes ends between them, so a
-    burst that leaves more than that unanswered loses replies. Each reply here names its path."""
+    """ProFTPD 1.3.8 joins two commands where a read of its ends between CR and LF: where a run of
+    commands has 4,103 bytes. Each reply here names its path; some paths get a slash more."""
     server = servers.shared("proftpd", tls=tls)
     chance = random.Random(1)
     bursts = [_missing_paths(server, [chance.randint(10, 230) for _ in range(3000)])]
@@ -229,7 +229,7 @@ def test_proftpd_joins_no_two_commands_of_a_burst(servers: Servers, tls: bool) -
     with session_on(server) as session:
         for paths in bursts:
             replies = session.burst([f"RNFR {path}" for path in paths])
-            assert [reply.text for reply in replies] == [
+            assert [reply.text.replace("//", "/", 1) for reply in replies] == [
                 f"550 {path}: No such file or directory" for path in paths
             ]
 

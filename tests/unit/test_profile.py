@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siteferry.ftp.bursts import CAREFUL_BYTES, GENEROUS_BYTES
+from siteferry.ftp.bursts import CAREFUL_BYTES, GENEROUS_BYTES, PROFTPD_BYTES, Allowance
 from siteferry.ftp.profile import (
     KEEP_SECONDS,
     ServerProfile,
@@ -90,17 +90,17 @@ def test_the_version_is_one_that_resumes_or_is_still_to_be_tried(
 @pytest.mark.parametrize(
     ("features", "plain", "encrypted"),
     [
-        (VSFTPD, GENEROUS_BYTES, GENEROUS_BYTES),
-        (PUREFTPD, GENEROUS_BYTES, GENEROUS_BYTES),
-        (PROFTPD, CAREFUL_BYTES, GENEROUS_BYTES),
-        (frozenset({"EPSV", "SIZE"}), CAREFUL_BYTES, CAREFUL_BYTES),
-        (frozenset(), CAREFUL_BYTES, CAREFUL_BYTES),
+        (VSFTPD, Allowance(GENEROUS_BYTES), Allowance(GENEROUS_BYTES)),
+        (PUREFTPD, Allowance(GENEROUS_BYTES), Allowance(GENEROUS_BYTES)),
+        (PROFTPD, Allowance(GENEROUS_BYTES, PROFTPD_BYTES), Allowance(GENEROUS_BYTES)),
+        (frozenset({"EPSV", "SIZE"}), Allowance(CAREFUL_BYTES), Allowance(CAREFUL_BYTES)),
+        (frozenset(), Allowance(CAREFUL_BYTES), Allowance(CAREFUL_BYTES)),
     ],
 )
 def test_large_bursts_are_for_servers_that_are_known_to_take_them(
-    features: frozenset[str], plain: int, encrypted: int
+    features: frozenset[str], plain: Allowance, encrypted: Allowance
 ) -> None:
     for told in (features, features | TLS if features else features):
         profile = ServerProfile(features=told)
-        assert profile.burst_bytes(encrypted=False) == plain
-        assert profile.burst_bytes(encrypted=True) == encrypted
+        assert profile.allowance(encrypted=False) == plain
+        assert profile.allowance(encrypted=True) == encrypted
