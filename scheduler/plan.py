@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from siteferry.credentials.references import password_warning
 from siteferry.dispatch.sources import rules_of, source_roots
 from siteferry.dispatch.work import Work
 from siteferry.errors import DocumentDamaged, SiteferryError
@@ -33,6 +34,8 @@ class PlanStep:
     def carry(self, work: Work) -> Finish:
         """Plan; see the module."""
         warnings: list[str] = []
+        if work.website.password_in_file:
+            warnings.append(password_warning(work.website.name))
         with work.session() as session:
             warnings += _finish_open_publish(work, session)
             previous = _read_manifest(work, session, warnings)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from siteferry.credentials import BACKENDS
-from siteferry.settings import Problem, Settings, examine_settings
+from siteferry.credentials.references import password_warning
+from siteferry.settings import Problem, Settings, examine_settings, select_store
 from siteferry.settings.document import shown_path
 from siteferry.settings.references import is_name
 from siteferry.settings.schema import editor_schema
@@ -46,8 +47,11 @@ def check(ctx: click.Context, as_json: bool) -> None:
     options: GlobalOptions = ctx.obj
     settings, problems = examine_settings(options.config)
     names: list[str] = []
+    warnings: list[str] = []
+    if options.credential_backend is not None and settings is not None:
+        settings = select_store(settings, options.credential_backend)
     if settings is not None:
-        names, found = _examine_websites(settings)
+        names, found, warnings = _examine_websites(settings)
         problems = [*_store_problems(settings), *found]
     problems = sorted(set(problems), key=lambda p: (p.file, p.line or 0, p.key, p.message))
     if as_json:
@@ -55,11 +59,14 @@ def check(ctx: click.Context, as_json: bool) -> None:
             "ok": not problems,
             "websites": names,
             "problems": [asdict(problem) for problem in problems],
+            "warnings": warnings,
         }
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         for problem in problems:
             click.echo(str(problem))
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
         if not problems and settings is not None:
             click.echo(_all_fine(len(names), settings.paths.websites))
     ctx.exit(2 if problems else 0)
@@ -94,9 +101,11 @@ def _store_problems(settings: Settings) -> Iterator[Problem]:
         yield Problem(settings.positions.origin, line, "credentials.backend", _NO_STORE)
 
 
-def _examine_websites(settings: Settings) -> tuple[list[str], list[Problem]]:
-    """The names of the websites that there are, and all that is wrong with their files."""
+def _examine_websites(settings: Settings) -> tuple[list[str], list[Problem], list[str]]:
+    """The names of the websites that there are, all that is wrong with their files, and what is
+    right and could be better."""
     files: dict[str, Path] = {}
+    warnings: list[str] = []
     problems: list[Problem] = []
     targets: dict[str, str] = {}
     for file in website_files(settings):
@@ -112,7 +121,9 @@ def _examine_websites(settings: Settings) -> tuple[list[str], list[Problem]]:
             problems += found
             if website is not None:
                 problems += _problems_between(website, targets)
-    return sorted(files), problems
+                if website.password_in_file:
+                    warnings.append(password_warning(website.name))
+    return sorted(files), problems, warnings
 
 
 def _problems_between(website: Website, targets: dict[str, str]) -> Iterator[Problem]:

@@ -15,6 +15,14 @@ def password_reference(website: Website) -> CredentialReference:
     return _reference(website.ftp.password, website.name, PASSWORD_KEY)
 
 
+def password_warning(site: str) -> str:
+    """What is said of a website whose password stands in its file."""
+    return (
+        f"a password stands in the file of website {site}; move it into the credential store: "
+        f"siteferry credential migrate {site}"
+    )
+
+
 def _reference(written: object, site: str, key: str) -> CredentialReference:
     if isinstance(written, CredentialReference):
         return written

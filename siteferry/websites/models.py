@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from siteferry.secret import Secret
 from siteferry.settings import Settings
 from siteferry.settings.document import Positions
 from siteferry.settings.values import ByteSize, Host, LocalPath, Part, no_controls, wrong
@@ -233,6 +234,11 @@ class Website(Part):
     def positions(self) -> Positions:
         """The lines of the website's file, for messages about single keys."""
         return self._positions
+
+    @property
+    def password_in_file(self) -> bool:
+        """Whether a password stands in the file itself, as older ones have it."""
+        return isinstance(self.ftp.password, Secret)
 
     def workspace_path(self, settings: Settings) -> Path:
         """The website's folder below `paths.workspaces`."""

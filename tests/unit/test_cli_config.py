@@ -109,6 +109,20 @@ def test_a_named_file_that_is_missing_goes_to_the_caller(here: Path) -> None:
         run(config, "check", file=Path("gone.yaml"))
 
 
+def test_a_password_in_a_file_is_right_and_a_warning_names_the_way_out(here: Path) -> None:
+    write("old.yaml", f"hostinger: {{host: a, username: u, password: {MARKED}}}")
+    write("new.yaml", "ftp: {host: b, password: '${credential:new/FTP_PASSWORD}'}")
+    result = run(config, "check")
+    assert result.exit_code == 0
+    assert result.stdout == "2 websites are fine\n"
+    assert "website old" in result.stderr
+    assert "siteferry credential migrate old" in result.stderr
+    assert "new" not in result.stderr
+    report = json.loads(run(config, "check", "--json").stdout)
+    assert len(report["warnings"]) == 1
+    assert MARKED not in result.output + json.dumps(report)
+
+
 def test_two_websites_with_one_target_are_found(here: Path) -> None:
     write("a.yaml", "ftp: {host: FTP.x.example, username: u1, remote_dir: /www/}")
     write("b.yaml", "ftp:\n  host: ftp.x.example\n  username: u1\n  remote_dir: www\n")
@@ -140,6 +154,7 @@ def test_the_check_can_be_read_by_programs(here: Path) -> None:
         "ok": True,
         "websites": ["a"],
         "problems": [],
+        "warnings": [],
     }
     write("b.yaml", f"ftp:\n  host: b\n  port: {MARKED}\n")
     result = run(config, "check", "--json")
@@ -155,6 +170,7 @@ def test_the_check_can_be_read_by_programs(here: Path) -> None:
                 "message": "must be a whole number",
             }
         ],
+        "warnings": [],
     }
 
 
