@@ -3,10 +3,7 @@
 Importing it does nothing; what it offers to programs is imported when it is asked for.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without importing typing
 
 if TYPE_CHECKING:
     from siteferry.credentials.api import (
@@ -29,7 +26,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module("siteferry.credentials.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,13 @@ class Secret:
         """
         if masked and len(self._value) >= _SHORTEST_MASKED:
             # Inside a repr or a URL it looks different and is the same secret.
-            _revealed.update((self._value, repr(self._value)[1:-1], quote(self._value, safe="")))
+            _revealed.update(
+                (
+                    self._value,
+                    repr(self._value)[1:-1],
+                    quote(self._value, safe="", errors="surrogateescape"),
+                )
+            )
         return self._value
 
     def __repr__(self) -> str:
@@ -47,7 +53,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(
+            self._value.encode("utf-8", "surrogateescape"),
+            other._value.encode("utf-8", "surrogateescape"),
+        )
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))

@@ -15,6 +15,7 @@ from siteferry.credentials import Stores
 from siteferry.errors import ConfigurationError
 from siteferry.report.as_text import one_line
 from siteferry.secret import Secret
+from siteferry.settings import Settings
 from siteferry.websites import PASSWORD_KEY
 
 _LONGEST_INPUT_CHARS = 8192
@@ -44,9 +45,17 @@ def add(options: GlobalOptions, site: str, key: str) -> None:
       siteferry credential add example FTP_USERNAME
       pass show ftp/example | siteferry credential add example
     """
-    store = Stores(options.load()).store()
+    settings = options.load()
+    store = Stores(settings).store()
+    key_file = settings.credentials.file.key_file
+    had_key = key_file.exists()
     store.store(site, key, _asked(f"{site}/{key}"))
     click.echo(one_line(f"{site}/{key} is in the store {store.name}"))
+    if store.name == "file" and not had_key and key_file.exists():
+        click.echo(
+            one_line(f"a key was made, {key_file}: keep a copy of it, apart from the store's"),
+            err=True,
+        )
 
 
 @credential.command("remove")
@@ -79,9 +88,13 @@ def list_command(options: GlobalOptions, site: str | None, as_json: bool) -> Non
 @click.option(
     "--drop-old", is_flag=True, help="Forget the old keys, once every worker has read the new one."
 )
+@click.option("--yes", is_flag=True, help="With --drop-old: do not ask.")
 @click.pass_obj
-def rotate_key_command(options: GlobalOptions, drop_old: bool) -> None:
-    """Give the encrypted file a new key, and encrypt every entry anew. Workers need no restart.
+def rotate_key_command(options: GlobalOptions, drop_old: bool, yes: bool) -> None:
+    """Give the encrypted file a new key, and encrypt every entry anew. Workers that read the same
+    key file need no restart; where it was copied to other machines, copy it again before the old
+    key is dropped. Another store that shares the key file is rotated first, or it is lost with its
+    key.
 
     \b
     Examples:
@@ -96,15 +109,33 @@ def rotate_key_command(options: GlobalOptions, drop_old: bool) -> None:
             f"the store {settings.credentials.backend} keeps its own keys",
             next_step="Only the store `file` has a key of siteferry's.",
         )
+    if drop_old and not yes:
+        _ask_to_drop(settings)
     count = rotate_key(settings, drop_old=drop_old)
     entries = "1 entry is" if count == 1 else f"{count} entries are"
-    click.echo(f"{entries} encrypted with a new key")
+    click.echo(f"{entries} encrypted with the newest key")
     if not drop_old:
-        click.echo("the old key still opens copies; forget it with: rotate-key --drop-old")
+        click.echo(
+            "the old key is still in the key file; drop it with: "
+            "siteferry credential rotate-key --drop-old"
+        )
 
 
 for command in (test, migrate_command, env):
     credential.add_command(command)
+
+
+def _ask_to_drop(settings: Settings) -> None:
+    question = (
+        f"Forget the old keys in {settings.credentials.file.key_file}? "
+        "Other stores that use it must have been rotated"
+    )
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "the old keys are not dropped without a word",
+            next_step="Add --yes once every store that uses this key file has been rotated.",
+        )
+    click.confirm(one_line(question), abort=True, err=True)
 
 
 def _asked(what: str) -> Secret:

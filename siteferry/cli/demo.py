@@ -72,7 +72,11 @@ def _run(folder: Path) -> int:
         (config / "websites/demo.yaml").write_text(
             _WEBSITE.format(port=port, certificate=certificate, user=_USER)
         )
-        environment = {**os.environ, "SITEFERRY_CRED_DEMO_FTP_PASSWORD": password}
+        environment = {
+            **os.environ,
+            "SITEFERRY_CREDENTIAL_BACKEND": "environment",
+            "SITEFERRY_CRED_DEMO_FTP_PASSWORD": password,
+        }
         environment.pop("SITEFERRY_REDIS_URL", None)
         command = [sys.executable, "-m", "siteferry", "--config", str(config / "siteferry.yaml")]
         for headline in ("First import: everything is new.", "Second import: one page changed."):

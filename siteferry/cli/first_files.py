@@ -27,7 +27,15 @@ redis:
   key_prefix: "siteferry:"
 
 credentials:
-  backend: environment               # the store for references that name none
+  backend: file                      # file, environment, mounted, vault, aws, gcp, azure, chain:
+                                     # the store for references that name none
+  cache_seconds: 30                  # how long a worker keeps what it has fetched
+  # chain: [mounted, file]           # the stores that `chain` asks, in this order
+  file:
+    path: credentials/store.json     # encrypted
+    # key_file: ~/.config/siteferry/credentials.key
+  mounted: {directory: /run/secrets}
+  # vault: {url: https://vault.example.com:8200, auth: approle, role_id: …}
 
 # Merged under every website file; the same shape, without `website` and logins.
 defaults:

@@ -135,6 +135,8 @@ def _say_what_is_next(first: FirstWebsite, settings: Settings) -> None:
         if settings.credentials.backend == "environment":
             variable = variable_name(first.site, key)
             click.echo(f"  set {variable}, or {variable}_FILE to a file's path, for the worker")
+        elif settings.credentials.backend == "file":
+            click.echo(f"  siteferry credential add {first.site} {key}")
         else:
             click.echo(f"  store {first.site}/{key} in {settings.credentials.backend}")
     click.echo("  siteferry config check")

@@ -38,7 +38,8 @@ def write_backup(
     copy["content"] = Fernet(key).encrypt(content).decode()
     path = folder / f"{site}-{stamp}.json"
     try:
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump(copy, stream, indent=2)

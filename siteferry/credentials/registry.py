@@ -10,7 +10,13 @@ from siteferry.errors import ConfigurationError
 from siteferry.settings import Settings
 
 BACKENDS: Mapping[str, str] = {
+    "file": "siteferry.credentials.encrypted_file",
     "environment": "siteferry.credentials.environment",
+    "mounted": "siteferry.credentials.mounted",
+    "vault": "siteferry.credentials.vault",
+    "aws": "siteferry.credentials.aws",
+    "gcp": "siteferry.credentials.gcp",
+    "azure": "siteferry.credentials.azure",
     "chain": "siteferry.credentials.chain",
     "memory": "siteferry.credentials.memory",
 }

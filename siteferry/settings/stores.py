@@ -101,7 +101,7 @@ class AzureStore(Part):
 class CredentialSettings(Part):
     """Which store is asked for a credential whose reference names none, and how to reach each."""
 
-    backend: str = Field(default="environment", min_length=1)
+    backend: str = Field(default="file", min_length=1)
     cache_seconds: float = Field(
         default=30.0, ge=0, le=3600, description="how long a worker keeps what it has fetched"
     )

@@ -18,14 +18,29 @@ from siteferry.errors import (
     CredentialUnreachable,
 )
 from siteferry.secret import Secret
+from tests.stores.aws_double import AwsMotoDoubleStand
+from tests.stores.azure_double import AzureWireDoubleStand
 from tests.stores.base import Stand
+from tests.stores.files import FileStand, MountedStand
+from tests.stores.gcp_double import GcpWireDoubleStand
 from tests.stores.simple import EnvironmentStand, MemoryStand
+from tests.stores.vault_double import VaultOneWireDoubleStand, VaultWireDoubleStand
 
-STANDS: list[type[Stand]] = [MemoryStand, EnvironmentStand]
+STANDS: list[type[Stand]] = [
+    MemoryStand,
+    EnvironmentStand,
+    FileStand,
+    MountedStand,
+    VaultWireDoubleStand,
+    VaultOneWireDoubleStand,
+    AwsMotoDoubleStand,
+    GcpWireDoubleStand,
+    AzureWireDoubleStand,
+]
 MARKED = "hunter2-S3cret-Marked"
 
 
-@pytest.fixture(params=STANDS, ids=lambda stand: stand.name)
+@pytest.fixture(params=STANDS, ids=lambda stand: stand.label())
 def stand(
     request: pytest.FixtureRequest, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stand]:

@@ -1,12 +1,10 @@
-"""The encrypted store on the disk: who may see it, what damage it notices, what it leaves behind.
+"""The encrypted store on the disk: who may see it, and what a writer leaves behind.
 
-Its keys: test_credential_file_keys; many processes: test_credential_file_processes.
+See also test_credential_file_damage, _keys, _rotation and _processes.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import shlex
 import stat
@@ -32,7 +30,7 @@ from siteferry.errors import (
 from siteferry.secret import Secret
 from siteferry.settings import Settings
 from tests.ordinary_user import NOBODY
-from tests.stores.files import FileStand, private, with_checksum
+from tests.stores.files import FileStand, private
 from tests.stores.processes import killed_at_step
 
 MARKED = "hunter2-S3cret-Marked"
@@ -73,7 +71,7 @@ def every_use(store: CredentialBackend) -> list[Callable[[], object]]:
 # Who may see it
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077, 0o277])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_the_first_entry_makes_both_files_for_their_owner_alone(
     stand: FileStand, umask: int
 ) -> None:
@@ -203,127 +201,6 @@ def test_store_and_key_are_two_files(tmp_path: Path) -> None:
     settings = Settings.model_validate({"credentials": {"file": where}})
     with pytest.raises(ConfigurationError, match="would be the same file"):
         open_backend("file", settings)
-
-
-# Damage
-
-
-def right_or_refused(stand: FileStand, content: bytes) -> str:
-    """What comes of `content` as the store's file: never another value, nor none."""
-    stand.path.write_bytes(content)
-    try:
-        assert stand.open().get("shop", "FTP_PASSWORD") == Secret(MARKED)
-    except (CredentialMalformed, CredentialDenied) as refused:
-        assert refused.next_step
-        assert MARKED not in everything_shown(refused)
-        return type(refused).__name__
-    return "right"
-
-
-def test_no_changed_byte_gives_another_value(stand: FileStand) -> None:
-    """The checksum notices all of them but those that mean the same."""
-    stand.plant("shop", "FTP_PASSWORD", MARKED)
-    whole = stand.path.read_bytes()
-    results = {"right": 0, "CredentialMalformed": 0, "CredentialDenied": 0}
-    for position in range(len(whole)):
-        for bit in (0x01, 0x20, 0x80):
-            changed = bytearray(whole)
-            changed[position] ^= bit
-            results[right_or_refused(stand, bytes(changed))] += 1
-    assert results["CredentialDenied"] == 0
-    assert results["right"] < 10  # a blank of the JSON that has become another
-    assert results["CredentialMalformed"] > 2 * len(whole)
-
-
-def test_no_changed_byte_with_a_right_checksum_gives_another_value(stand: FileStand) -> None:
-    """The checksum is no secret; the token is what an attacker cannot make."""
-    stand.plant("shop", "FTP_PASSWORD", MARKED)
-    outer = json.loads(stand.path.read_bytes())
-    token = outer["entries"].encode()
-    for position in range(len(token)):
-        changed = bytearray(token)
-        changed[position] ^= 0x01
-        # The last characters before the padding have bits that mean nothing.
-        content = with_checksum(outer | {"entries": changed.decode()})
-        result = right_or_refused(stand, content)
-        assert result == "CredentialMalformed" or position > len(token) - 4
-    for key_id in ("0" * 16, outer["key_id"][::-1]):
-        content = with_checksum(outer | {"key_id": key_id})
-        assert right_or_refused(stand, content) == "CredentialDenied"
-
-
-def test_a_file_cut_short_anywhere_is_malformed(stand: FileStand) -> None:
-    stand.plant("shop", "FTP_PASSWORD", MARKED)
-    whole = stand.path.read_bytes()
-    for length in range(len(whole)):
-        assert right_or_refused(stand, whole[:length]) == "CredentialMalformed"
-
-
-def test_values_cannot_be_exchanged_or_put_back_one_by_one(stand: FileStand) -> None:
-    """Blocks of another token under the same key: the authentication spans all entries."""
-    stand.plant("shop", "FTP_PASSWORD", "older-value")
-    stand.plant("other", "FTP_PASSWORD", "other-value")
-    older = json.loads(stand.path.read_bytes())["entries"]
-    stand.plant("shop", "FTP_PASSWORD", MARKED)
-    outer = json.loads(stand.path.read_bytes())
-    one, two = (base64.urlsafe_b64decode(token) for token in (outer["entries"], older))
-    for start in range(9, min(len(one), len(two)) - 32, 16):
-        spliced = one[:start] + two[start : start + 16] + one[start + 16 :]
-        token = base64.urlsafe_b64encode(spliced).decode()
-        content = with_checksum(outer | {"entries": token})
-        assert right_or_refused(stand, content) == "CredentialMalformed"
-    # Nothing outside the token names an entry.
-    assert set(outer) == {"siteferry_credentials", "key_id", "stretching", "entries", "sha256"}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{}", b"null", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"siteferry_credentials": 1}']
-    + [b'{"siteferry_credentials": "1"}', b"9" * 5000, b"-----BEGIN PRIVATE KEY-----\n"],
-    ids=range(10),
-)
-def test_a_foreign_file_is_malformed_and_left_alone(
-    stand: FileStand, store: CredentialBackend, content: bytes
-) -> None:
-    stand.path.write_bytes(content)
-    for use in every_use(store):
-        with pytest.raises(CredentialMalformed, match=r"is no credential store\. Put a backup of"):
-            use()
-    assert stand.path.read_bytes() == content
-
-
-def test_a_file_of_a_newer_format_is_told_from_a_damaged_one(
-    stand: FileStand, store: CredentialBackend
-) -> None:
-    content = with_checksum({"siteferry_credentials": 2, "anything": []})
-    stand.path.write_bytes(content)
-    for use in every_use(store):
-        with pytest.raises(CredentialMalformed, match="has format 2, written by a newer siteferry"):
-            use()
-    assert stand.path.read_bytes() == content
-
-
-@pytest.mark.parametrize(
-    "change", [{"n": 2**30}, {"n": 2}, {"r": 2**20}, {"p": 99}, {"salt": ""}, {"salt": "AAAA"}]
-)
-def test_a_file_cannot_ask_for_all_memory_or_for_a_weak_key(
-    stand: FileStand, store: CredentialBackend, monkeypatch: pytest.MonkeyPatch, change: Any
-) -> None:
-    monkeypatch.setenv("SITEFERRY_CREDENTIAL_PASSPHRASE", "a passphrase")
-    numbers = {"salt": "A" * 22 + "==", "n": 2**15, "r": 8, "p": 1} | change
-    outer = json.loads(stand.path.read_bytes()) | {"stretching": numbers}
-    stand.path.write_bytes(with_checksum(outer))
-    with pytest.raises(CredentialMalformed):
-        store.get("shop", "FTP_PASSWORD")
-
-
-def test_a_value_that_no_login_can_carry_is_malformed_wherever_it_is_from(
-    stand: FileStand,
-) -> None:
-    stand.plant("shop", "FTP_PASSWORD", f"{MARKED}\r\nDELE index.html")
-    with pytest.raises(CredentialMalformed) as refused:
-        stand.open().get("shop", "FTP_PASSWORD")
-    assert MARKED not in everything_shown(refused.value)
 
 
 # Writing

@@ -20,6 +20,14 @@ class Stand(ABC):
     name: ClassVar[str]
     """As the registry calls the store."""
 
+    double: ClassVar[str] = ""
+    """What stands for a server that cannot be had here; part of the tests' names."""
+
+    @classmethod
+    def label(cls) -> str:
+        """The store's name, and what stands for its server."""
+        return "-".join(filter(None, (cls.name, cls.double)))
+
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
         self.monkeypatch = monkeypatch

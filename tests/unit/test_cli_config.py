@@ -225,8 +225,8 @@ def test_a_first_configuration_is_written_and_is_right(here: Path) -> None:
     )
     assert site.ftp.password == CredentialReference(None, "shop", "FTP_PASSWORD")
     assert site.ftp.security == "explicit"
-    assert "SITEFERRY_CRED_SHOP_FTP_PASSWORD" in result.output
-    assert "SITEFERRY_CRED_SHOP_FTP_USERNAME" not in result.output
+    assert "siteferry credential add shop FTP_PASSWORD" in result.output
+    assert "FTP_USERNAME" not in result.output
     assert "workspaces/shop/output" in result.output
     assert run(config, "check").output == "1 website is fine\n"
 
@@ -235,6 +235,12 @@ def test_without_a_user_the_name_comes_from_the_store(here: Path) -> None:
     result = run(init, "my-shop", "--host", "ftp.example.com")
     site = load_website("my-shop", load_settings(None, {}), {})
     assert site.ftp.username == CredentialReference(None, "my-shop", "FTP_USERNAME")
+    assert "siteferry credential add my-shop FTP_USERNAME" in result.output
+
+
+def test_where_the_environment_is_the_store_its_variables_are_told(here: Path) -> None:
+    write("../siteferry.yaml", "credentials: {backend: environment}")
+    result = run(init, "my-shop", "--host", "ftp.example.com")
     assert "SITEFERRY_CRED_MY__2DSHOP_FTP_USERNAME" in result.output
 
 

@@ -51,7 +51,7 @@ def test_without_a_file_the_defaults_hold(here: Path) -> None:
     assert settings.paths.websites == here / "config" / "websites"
     assert settings.redis.url is None
     assert settings.redis.key_prefix == "siteferry:"
-    assert settings.credentials.backend == "environment"
+    assert settings.credentials.backend == "file"
     assert (settings.batch.files, settings.batch.bytes) == (64, 8 * 1024 * 1024)
     assert (settings.worker.concurrency, settings.worker.idle_seconds) == (8, 3.0)
     assert (settings.log.level, settings.log.format) == ("info", "text")
