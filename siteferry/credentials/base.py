@@ -63,6 +63,7 @@ class CredentialBackend(ABC):
             CredentialDenied: the store refuses to give it.
             CredentialUnreachable: the store does not answer.
             CredentialMalformed: the name or the value cannot be used.
+            ConfigurationError: what the settings say of the store cannot be right.
         """
         entry = checked_entry(site, key)
         return checked_value(self._get(entry), f"the credential {entry} in {self.name}")
@@ -96,6 +97,7 @@ class CredentialBackend(ABC):
 
         Raises:
             CredentialDenied, CredentialUnreachable: it does not.
+            ConfigurationError: as for `get`.
         """
 
     @abstractmethod

@@ -47,7 +47,9 @@ class VaultStore(Part):
     """HashiCorp Vault or OpenBao, secrets engine KV."""
 
     url: str | None = Field(default=None, description="default: VAULT_ADDR of the environment")
-    namespace: str | None = None
+    namespace: str | None = Field(
+        default=None, description="default: VAULT_NAMESPACE of the environment"
+    )
     mount: str = Field(default="secret", min_length=1, description="where the engine is mounted")
     kv_version: Literal[1, 2] = 2
     prefix: str = Field(default="siteferry", description="path in front of the site's name")
