@@ -15,7 +15,7 @@ help:
 	@echo "make test    the tests; those for servers that are not installed are skipped"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
-	@echo "make bench   measurements against other clients (needs their programs)"
+	@echo "make bench   measurements against other clients (needs their programs, root, hours)"
 	@echo "make fmt     format, and mend what lint can mend"
 	@echo "make clean   remove $(VENV) and caches (not .cache, which holds downloads)"
 	@echo "PYTHON=$(PYTHON) makes $(VENV); it must be 3.11 or later"
@@ -46,6 +46,7 @@ check: lint test
 
 bench: venv
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.report
 
 fmt: venv
 	$(BIN)/ruff format
