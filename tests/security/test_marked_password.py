@@ -1,5 +1,5 @@
 """A marked password goes through imports, failures and crashes; then everything that the processes
-have left or shown is searched for it. Flower is not among it: there is none yet."""
+have left or shown is searched for it."""
 
 from __future__ import annotations
 
