@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.ftp.documents import exists
 from siteferry.ftp.pacing import Pace
 from siteferry.ftp.resume import resume_upload
 from siteferry.ftp.sending import Conduct, Outcome, Part, Stored, Upload
@@ -82,6 +83,9 @@ def _carry_files(
     """The outcomes of all files: first of those that an earlier attempt has left unfinished."""
     staging = work.base.staging(work.member.run)
     parts = _parts(work, wanted)
+    if parts and exists(session, work.base.journal):
+        # A ledger that has lost its last second may give out again what a publish is about to move.
+        parts = {}
     conduct = _conduct(work, parts)
     uploads = [
         Upload(file, posixpath.join(staging, staged_name(work.member, work.token, index)))

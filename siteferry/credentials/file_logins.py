@@ -6,11 +6,11 @@ Only the characters of the value change: comments, order, quotes and line ends s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from siteferry.secret import Secret
 from siteferry.settings.expansion import has_variables
@@ -49,9 +49,22 @@ def find_logins(text: str) -> list[FileLogin]:
         login
         for block, node in _pairs(root)
         if block.value in _BLOCKS
-        for key, value in _pairs(node)
-        if key.value in _KEYS and (login := _login(str(block.value), key, value)) is not None
+        for login in _logins_in(str(block.value), node)
     ]
+
+
+def _logins_in(block: str, node: Node) -> Iterator[FileLogin]:
+    pairs = list(_pairs(node))
+    names = [str(key.value) for key, _ in pairs]
+    for key, value in pairs:
+        if key.value in _KEYS and (login := _login(block, key, value)) is not None:
+            twice = names.count(str(key.value)) > 1
+            yield replace(login, obstacle="it stands there twice") if twice else login
+        elif key.value == "<<":
+            merged = value.value if isinstance(value, SequenceNode) else [value]
+            for inner in (login for one in merged for login in _logins_in(block, one)):
+                if inner.where.partition(".")[2] not in names:
+                    yield replace(inner, obstacle="it comes from a mapping that is merged in")
 
 
 def replaced(text: str, login: FileLogin, reference: CredentialReference) -> str:

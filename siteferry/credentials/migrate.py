@@ -101,7 +101,8 @@ def _migrate(stores: Stores, site: str, file: Path, dry_run: bool) -> Migration:
     # From the end, so that the places of those before stay right.
     for login in sorted(plain, key=lambda found: found.start, reverse=True):
         new = replaced(new, login, CredentialReference(None, site, login.key))
-    if any(login.value is not None for login in find_logins(new) if not login.obstacle):
+    written = {login.where: login for login in find_logins(new)}
+    if any(login.where not in written or written[login.where].value is not None for login in plain):
         raise ConfigurationError(
             f"{file} could not be rewritten safely; it is as it was",
             next_step="Replace the values by hand; they are in the store.",

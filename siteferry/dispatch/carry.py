@@ -84,6 +84,7 @@ def _release(
             parts=work.kept(),
             blameless=blameless,
             yielding=yielding,
+            progressed=work.progressed,
         )
 
 

@@ -17,7 +17,9 @@ MOST_FRUITLESS = {
 somebody may be waiting at a terminal; a publish that has begun is worth the most patience."""
 
 MOST_BARREN_SECONDS = 1800.0
-"""And for so long at most: attempts that each wait for a deadline take their time."""
+"""And for so long at most, for attempts that each wait for a deadline take their time; but time in
+which nothing was tried (workers were off) is not held against an item:"""
+FEWEST_BARREN = 3
 
 _FIRST_SECONDS = 0.5
 _LONGEST_SECONDS = 30.0
@@ -57,6 +59,8 @@ def decide(
         return None
     if blameless:
         return Again(0.1 + 0.4 * jitter, blameless=True)
-    if fruitless + 1 >= MOST_FRUITLESS[kind] or barren_seconds >= MOST_BARREN_SECONDS:
+    count = fruitless + 1
+    too_long = barren_seconds >= MOST_BARREN_SECONDS and count >= FEWEST_BARREN
+    if count >= MOST_FRUITLESS[kind] or too_long:
         return None
     return Again(backoff_seconds(fruitless, jitter))

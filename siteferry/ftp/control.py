@@ -24,6 +24,9 @@ class ControlChannel:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.acknowledges_at_once = True
+        """For servers that hold a reply back until the one before is acknowledged (Nagle); with
+        others each is a packet for nothing."""
         self._buffer = bytearray()
         self._searched = 0
 
@@ -107,7 +110,8 @@ class ControlChannel:
             self.sock.close()
 
     def _fill(self) -> bool:
-        quick_ack(self.sock)
+        if self.acknowledges_at_once:
+            quick_ack(self.sock)
         chunk = self.sock.recv(_READ_BYTES)
         self._buffer += chunk
         return bool(chunk)

@@ -50,6 +50,7 @@ def prepare(session: Session) -> None:
     feat = replies["FEAT"]
     words = frozenset(line.split()[0].upper() for line in feat.lines[1:-1] if line.split())
     session.profile.learn_features(words if feat.ok else frozenset())
+    session.mind_acknowledgements()
     if asked == "auto":
         # Pure-FTPd lists UTF8 and does not know OPTS UTF8; vsftpd the other way round.
         speaks = "UTF8" in words or replies["OPTS UTF8 ON"].ok

@@ -14,13 +14,13 @@ from typing import Protocol
 
 from siteferry.errors import (
     ConnectionLimited,
+    CredentialError,
     HostUnknown,
-    LedgerUnreachable,
     LoginRefused,
     SlotsBusy,
 )
 from siteferry.ftp.endpoint import Endpoint
-from siteferry.ftp.profile import ServerProfile, profile_of
+from siteferry.ftp.profile import KEEP_SECONDS, ServerProfile, profile_of
 from siteferry.ftp.replies import told_limit
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
@@ -149,6 +149,9 @@ class SessionPool:
         """What is known of the account's server: one object for all its sessions here."""
         with self._lock:
             known = self._profiles.get(account.name)
+            if known is not None and time.time() - known.profile.learned > KEEP_SECONDS:
+                del self._profiles[account.name]
+                known = None
         if known is None:
             text = self.profiles.read(account.name)
             fresh = profile_of(text, time.time())
@@ -159,15 +162,15 @@ class SessionPool:
 
     def _keep_profile(self, account: Account) -> None:
         """Bring what was learned to the ledger; costs nothing where that is nothing."""
-        known = self._profiles[account.name]
-        if known.profile == known.written:
+        known = self._profiles.get(account.name)
+        if known is None or known.profile == known.written:
             return
         learned = copy(known.profile)
         try:
             self.profiles.write(account.name, learned.text())
-        except LedgerUnreachable as error:
-            # The next session that ends brings it; the work must not fail for it.
-            _log.debug("a server profile waits for Redis", account=account.name, error=str(error))
+        except Exception as error:  # noqa: BLE001  # no work may fail for it, whatever it is
+            # The next session that ends brings it.
+            _log.warning("a server profile is not kept", account=account.name, error=str(error))
         else:
             known.written = learned
 
@@ -222,7 +225,12 @@ class SessionPool:
         except LoginRefused as error:
             # The password may have been changed since it was fetched: once more, with what is in
             # the store now, if that is another one.
-            fresh = login(True)
+            try:
+                fresh = login(True)
+            except CredentialError:
+                # Whatever the store says now: this login has been refused.
+                self.gate.refused(account, error)
+                raise
             if fresh == known:
                 self.gate.refused(account, error)
                 raise
@@ -231,7 +239,11 @@ class SessionPool:
             except LoginRefused as again:
                 self.gate.refused(account, again)
                 raise
-        self.gate.accepted(account)
+        try:
+            self.gate.accepted(account)
+        except BaseException:
+            session.drop()
+            raise
         return session
 
     def _open(self, account: Account, username: str, password: Secret) -> Session:
@@ -263,15 +275,16 @@ class SessionPool:
 
     def _give_back(self, held: Held) -> None:
         held.session.on_activity = _nothing
-        self._keep_profile(held.account)
         with self._lock:
             self._busy.pop(held.token, None)
-            if not held.session.lost:
+            idles = not held.session.lost
+            if idles:
                 held.idle_since = self.clock()
                 self._idle[held.account.name].append(held)
                 self._freed.set()
-                return
-        self._close(held)
+        if not idles:
+            self._close(held)
+        self._keep_profile(held.account)
 
     def _close(self, held: Held) -> None:
         held.session.leave()

@@ -90,11 +90,12 @@ class ServerProfile:
     def tls_version(self) -> TlsVersion:
         """The version to speak: the first that resumes or is still to be tried; 1.2 before 1.3, for
         all servers resume it, and a resumed session needs no key exchange there."""
+        seen = self.tls  # another thread may put another one in its place meanwhile
         order: tuple[TlsVersion, TlsVersion] = ("1.2", "1.3")
         for version in order:
-            if self.tls.get(version, "resumed") == "resumed":
+            if seen.get(version, "resumed") == "resumed":
                 return version
-        return "1.2" if self.tls["1.3"] == "refused" else "1.3"
+        return "1.2" if seen["1.3"] == "refused" else "1.3"
 
     def learn_tls(self, version: TlsVersion, result: TlsResult) -> None:
         """Remember what came of a version."""
@@ -112,6 +113,11 @@ class ServerProfile:
         if words >= _PUREFTPD or words == _VSFTPD:
             return Allowance(GENEROUS_BYTES)
         return Allowance()
+
+    @property
+    def holds_replies_back(self) -> bool:
+        """Whether this server's control connection may have Nagle's algorithm on, as vsftpd's."""
+        return not self.features >= _PROFTPD
 
     # -- keeping ---------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 
-_OWN = ".ht"
-"""How the names of what siteferry stages begin."""
+_STAGED = re.compile(r"\.ht[a-z]+(-[0-9]+)+\.[0-9]+[0-9a-z]+\.[0-9]+")
+"""Names that siteferry.publish.staging gives: item, attempt, token and number."""
 
 _log = get_logger(__name__)
 
@@ -48,7 +49,7 @@ def rename_all(session: Session, renames: Sequence[Rename]) -> dict[Rename, Site
 def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, SiteferryError]:
     folder = _folder_of_all(renames)
     # From the directory of the sources, for names are most of what is sent, and bursts are bounded.
-    # Where it cannot be entered, the names are found nowhere else: they are siteferry's own.
+    # Where it cannot be entered, the names are found nowhere else: each staged name is only once.
     enter = [f"CWD {folder}"] if folder else []
     names = [posixpath.basename(r.source) if folder else r.source for r in renames]
     replies = session.burst(
@@ -72,10 +73,13 @@ def _rename_over(session: Session, renames: Sequence[Rename]) -> dict[Rename, Si
 
 
 def _folder_of_all(renames: Sequence[Rename]) -> str | None:
-    """The directory of ours from which all of `renames` come; None where it would not pay."""
+    """The staging directory from which all of `renames` come; None where it would not pay, and for
+    what is put aside: that is the site's own, and a name such as `.htaccess` is in many places."""
     folders = {posixpath.dirname(rename.source) for rename in renames}
-    own = all(posixpath.basename(rename.source).startswith(_OWN) for rename in renames)
-    return folders.pop() if len(folders) == 1 and own and len(renames) > 1 else None
+    staged = all(
+        _STAGED.fullmatch(posixpath.basename(r.source)) and r.size is not None for r in renames
+    )
+    return folders.pop() if len(folders) == 1 and staged and len(renames) > 1 else None
 
 
 def _settle_missing(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from siteferry.errors import SiteferryError, SourceError
 from siteferry.ftp.sending import (
     Conduct,
@@ -29,6 +31,11 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
     another file. An earlier attempt that still writes through its open connection writes the bytes
     that this one writes, to the same places: the source is compared with the part's hash, and REST
     says where to write. APPE has no place of its own, so it is used only behind a confirmed end.
+    Where the source is another one by now, the part is deleted, so that nobody writes into what is
+    sent in its place.
+
+    A file that has to be begun anew yields no more: where a server lets nobody go on, it would be
+    begun anew for ever.
 
     Raises:
         SessionLost: the session is suspect.
@@ -48,7 +55,10 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
             sent: Sent | Part | SiteferryError = Sent(upload, reader.finish())
         else:
             may_append = part.ended and held == offset
-            opening = _open(session, upload, reader, offset, may_append)
+            opening = _go_on(session, upload, reader, offset, may_append) if offset else None
+            if opening is None:
+                conduct = replace(conduct, yields=lambda: False)
+                opening = _begin_anew(session, upload, reader)
             if opening.refusal is not None:
                 return opening.refusal
             try:
@@ -77,23 +87,38 @@ def _offset(held: int, part: Part, reader: SourceReader) -> int:
     return offset if reader.skip(offset, part.offset, part.sha256) else 0
 
 
-def _open(
+def _go_on(
     session: Session, upload: Upload, reader: SourceReader, offset: int, may_append: bool
-) -> Opening:
+) -> Opening | None:
+    """A transfer that adds to what stands; None where the server allows none. ProFTPD as it comes
+    answers REST with 350 and then STOR with 451 (AllowStoreRestart off)."""
     doing = f"storing {upload.found.path}"
     profile = session.profile
-    if offset and profile.restart and "REST" in profile.features:
+    if profile.restart and "REST" in profile.features:
         opening = open_transfer(
             session, "STOR", upload.remote, doing, confirmed=True, restart=offset
         )
-        if opening.refusal is None or profile.restart:
+        if opening.refusal is None:
             _log.info("resumed", path=upload.found.path, at_byte=offset, of_bytes=reader.size)
             return opening
-    if offset and may_append and profile.append:
+        _log.info("not resumed", path=upload.found.path, error=str(opening.refusal))
+        profile.restart = False
+    if may_append and profile.append:
         opening = open_transfer(session, "APPE", upload.remote, doing, confirmed=True)
         if opening.refusal is None:
             _log.info("appended to", path=upload.found.path, at_byte=offset, of_bytes=reader.size)
             return opening
         profile.append = False
+    return None
+
+
+def _begin_anew(session: Session, upload: Upload, reader: SourceReader) -> Opening:
     reader.rewind()
-    return open_transfer(session, "STOR", upload.remote, doing, confirmed=True)
+    return open_transfer(
+        session,
+        "STOR",
+        upload.remote,
+        f"storing {upload.found.path}",
+        [f"DELE {upload.remote}"],
+        confirmed=True,
+    )

@@ -239,6 +239,10 @@ class Session(ftplib.FTP_TLS):
             raise SessionLost("the server ended the session", reply=reply.text)
         return reply
 
+    def mind_acknowledgements(self) -> None:
+        """Once the server is known: acknowledge its replies at once only where it waits for it."""
+        self._open_channel().acknowledges_at_once = self.profile.holds_replies_back
+
     def _open_channel(self) -> ControlChannel:
         if self._channel is None:
             raise SessionLost("the session is closed")

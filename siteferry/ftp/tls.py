@@ -68,6 +68,8 @@ def wrap_control(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoin
             f"the certificate of {endpoint} is not trusted: {error.verify_message}",
             next_step="Check the host name, set ftp.ca_file, or pin it with ftp.fingerprint.",
         ) from error
+    except ssl.SSLEOFError as error:
+        raise SessionLost(f"the TLS handshake with {endpoint} broke off") from error
     except ssl.SSLError as error:
         raise VersionRefused(f"the TLS handshake with {endpoint} failed: {error.reason}") from error
     except OSError as error:

@@ -72,23 +72,40 @@ def open_transfer(
     """
     opening = Opening([])
     if restart:
-        *opening.prelude, passive, rest = session.burst(
-            [*prelude, session.passive_verb(), f"REST {restart}"]
-        )
-        if not passive.ok or rest.code != 350:
-            if passive.ok:
-                session.profile.restart = False
-            opening.refusal = error_for(rest if passive.ok else passive, f"resuming: {doing}")
-            return opening
-        session.write_lines([session.encode(f"{verb} {path}")])
+        passive = _open_at(session, f"{verb} {path}", restart, prelude, opening)
     else:
-        refused = _open_together(session, verb, path, prelude, opening)
-        if isinstance(refused, SiteferryError):
-            opening.refusal = refused
-            return opening
-        passive = refused
+        passive = _open_together(session, verb, path, prelude, opening)
+    if isinstance(passive, SiteferryError):
+        opening.refusal = passive
+        return opening
     _connect(session, session.passive_port(passive), doing, opening, confirmed)
     return opening
+
+
+def _open_at(
+    session: Session, command: str, restart: int, prelude: Sequence[str], opening: Opening
+) -> Reply | SiteferryError:
+    """The restart point first, and the transfer only when it is taken; else as
+    `_open_together`."""
+    *opening.prelude, passive, rest = session.burst(
+        [*prelude, session.passive_verb(), f"REST {restart}"]
+    )
+    if not passive.ok:
+        _learn_passive(session, passive)
+        passive, rest = session.burst([session.passive_verb(), f"REST {restart}"])
+    if passive.ok and rest.code == 350:
+        session.write_lines([session.encode(command)])
+        return passive
+    if rest.code == 350:
+        # Else it would hold for the next file.
+        session.burst(["REST 0"])
+    refused = rest if passive.ok else passive
+    return error_for(refused, "opening a passive data connection" if refused is passive else "REST")
+
+
+def _learn_passive(session: Session, refused: Reply) -> None:
+    if refused.code in (500, 501, 502, 522):
+        session.profile.epsv = False
 
 
 def _open_together(
@@ -98,8 +115,7 @@ def _open_together(
     passive = _ask(session, [*prelude, session.passive_verb(), f"{verb} {path}"], opening)
     if not passive.ok:
         _settle_unopened(session)
-        if passive.code in (500, 501, 502, 522):
-            session.profile.epsv = False
+        _learn_passive(session, passive)
         # Once more: with PASV, or because two sessions of ProFTPD came upon the same port.
         passive = _ask(session, [session.passive_verb(), f"{verb} {path}"], opening)
     if not passive.ok:
@@ -175,7 +191,7 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
 
 
 def finish_upload(session: Session, data: socket.socket, doing: str) -> SiteferryError | None:
-    """End the data, read the final reply, and only then close the socket.
+    """End the data and read the final reply; under TLS the socket is closed only then.
 
     Returns:
         None, or an error that says that the transfer broke off though all of it was sent. Servers
@@ -188,7 +204,8 @@ def finish_upload(session: Session, data: socket.socket, doing: str) -> Siteferr
         if isinstance(data, ssl.SSLSocket):
             send_close_notify(data)
         else:
-            data.shutdown(socket.SHUT_WR)
+            # Nothing comes back on it. The kernel delivers what was written, and then its end.
+            data.close()
     except OSError:
         # The server has closed already; its reply, read below, says why.
         session.on_activity()

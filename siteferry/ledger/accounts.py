@@ -43,9 +43,12 @@ class StoppedAccounts:
         return stop if stop is not None and self._now() < stop.until else None
 
     def stop(self, account: str, reply: str) -> None:
-        """A login has been refused."""
+        """A login has been refused. One of several that were under way at the same moment is no
+        further refusal."""
         now = self._now()
         before = self._read(account)
+        if before is not None and now < before.until:
+            return
         refusals = before.refusals + 1 if before else 1
         seconds = min(FIRST_STOP_SECONDS * 2 ** (refusals - 1), LONGEST_STOP_SECONDS)
         fields = {"since": now, "until": now + seconds, "refusals": refusals, "reply": reply}

@@ -142,12 +142,14 @@ class Items:
         parts: Sequence[Kept] = (),
         blameless: bool,
         yielding: bool = False,
+        progressed: bool = False,
     ) -> list[Member]:
         """Give an item back for another attempt after `delay_seconds`; gives what may be sent.
 
         Args:
             blameless: the attempt does not count as fruitless.
             yielding: other runs of the account go first.
+            progressed: the attempt has come further, whoever was told of it already.
         """
         answer = self.connection.run_script(
             "release",
@@ -159,6 +161,7 @@ class Items:
             _dump(error) if error else "",
             int(blameless),
             int(yielding),
+            int(progressed),
         )
         return members(answer)
 

@@ -25,6 +25,7 @@ from tests.servers import scripted
 from tests.servers.base import FtpServer
 from tests.servers.scripted import (
     EPSV,
+    HANG_UP,
     LOGIN,
     PASSWORD,
     PASV,
@@ -74,6 +75,17 @@ def test_the_version_that_the_server_speaks_and_resumes_is_found_in_one_login(
     assert profile.tls == tls
     assert server.logins() == 1
     server.remove()
+
+
+def test_a_server_that_hangs_up_in_the_handshake_has_said_nothing_of_versions() -> None:
+    """Or one bad moment would be remembered for a week, by all workers."""
+    profile = ServerProfile()
+    script = [turn(("AUTH TLS", "234 go", HANG_UP))]
+    with ScriptedServer(script) as server:
+        session = Session(scripted_endpoint(server, security="explicit"), profile)
+        with pytest.raises(SessionLost, match="broke off"):
+            session.open(USER, Secret(PASSWORD))
+    assert profile.tls == {}
 
 
 class Forgetful(Session):

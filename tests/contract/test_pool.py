@@ -14,6 +14,7 @@ from siteferry.errors import (
     AccountStopped,
     ConnectionLimited,
     CredentialAbsent,
+    CredentialUnreachable,
     HostUnknown,
     HostUnreachable,
     LedgerUnreachable,
@@ -66,17 +67,17 @@ class MemorySlots:
 
 @dataclass
 class MemoryProfiles:
-    """Profiles of accounts, in memory; `away`: as if Redis did not answer."""
+    """Profiles of accounts, in memory; `trouble` is raised when one is written."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    away: bool = False
+    trouble: Exception | None = None
 
     def read(self, account: str) -> str | None:
         return self.texts.get(account)
 
     def write(self, account: str, text: str) -> None:
-        if self.away:
-            raise LedgerUnreachable("Redis does not answer")
+        if self.trouble:
+            raise self.trouble
         self.texts[account] = text
 
 
@@ -86,6 +87,7 @@ class MemoryGate:
 
     stopped: list[str] = field(default_factory=list)
     accepted_logins: int = 0
+    trouble: Exception | None = None
 
     def check(self, account: Account) -> None:
         if account.name in self.stopped:
@@ -95,6 +97,8 @@ class MemoryGate:
         self.stopped.append(account.name)
 
     def accepted(self, account: Account) -> None:
+        if self.trouble:
+            raise self.trouble
         self.accepted_logins += 1
 
 
@@ -368,6 +372,51 @@ def test_after_a_second_refusal_the_account_is_stopped_and_nothing_is_connected(
     assert slots.held == {}
 
 
+def test_a_refused_login_stops_the_account_also_when_the_store_is_away_by_then(
+    pool: SessionPool, gate: MemoryGate, account: Account, proxy: FtpProxy
+) -> None:
+    """Or each retry would log in once more with the value that was kept."""
+
+    def login(fresh: bool) -> tuple[str, Secret]:
+        if fresh:
+            raise CredentialUnreachable("gone")
+        return "site", Secret("Wrong-Ferry-0000")
+
+    with pytest.raises(CredentialUnreachable):
+        pool.session(account, login).__enter__()
+    assert gate.stopped == [account.name]
+    with pytest.raises(AccountStopped):
+        pool.session(account, login).__enter__()
+    assert proxy.connections == 1
+
+
+def test_a_ledger_that_fails_when_a_session_comes_back_costs_no_slot(
+    pool: SessionPool, profiles: MemoryProfiles, account: Account, login: Login
+) -> None:
+    with pool.session(account, login) as session:
+        session.profile.rename_over = False
+        profiles.trouble = RuntimeError("OOM command not allowed when used memory > 'maxmemory'")
+    pool.close_idle(everything=True)
+    assert pool.leases() == []
+
+
+def test_a_ledger_that_fails_when_a_login_was_accepted_leaves_no_session(
+    pool: SessionPool,
+    slots: MemorySlots,
+    gate: MemoryGate,
+    account: Account,
+    login: Login,
+    proxy: FtpProxy,
+) -> None:
+    gate.trouble = LedgerUnreachable("gone")
+    with pytest.raises(LedgerUnreachable):
+        pool.session(account, login).__enter__()
+    assert slots.held == {}
+    gate.trouble = None
+    with pool.session(account, login):
+        assert proxy.most_connections == 1
+
+
 def test_a_host_that_does_not_answer_frees_its_slot(
     pool: SessionPool, slots: MemorySlots, account: Account, login: Login, proxy: FtpProxy
 ) -> None:
@@ -429,11 +478,11 @@ def test_what_one_process_learns_of_a_server_another_one_knows(
 def test_a_profile_that_cannot_be_kept_now_is_kept_later(
     pool: SessionPool, profiles: MemoryProfiles, account: Account, login: Login
 ) -> None:
-    profiles.away = True
+    profiles.trouble = LedgerUnreachable("Redis does not answer")
     with pool.session(account, login) as session:
         session.profile.rename_over = False
     assert profiles.texts == {}
-    profiles.away = False
+    profiles.trouble = None
     with pool.session(account, login):
         pass
     assert not profile_of(profiles.texts[account.name], time.time()).rename_over

@@ -13,7 +13,7 @@ from siteferry.ftp.renames import Rename, rename_all
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
 from tests.servers.scripted import LOGIN, ScriptedServer, Turn, turn
-from tests.servers.sessions import plant, scripted_session, session_on
+from tests.servers.sessions import give_to_the_server, plant, scripted_session, session_on
 
 
 def write(folder: Path, **contents: str) -> None:
@@ -142,6 +142,26 @@ def test_files_and_directories_are_put_aside_and_what_is_gone_already_counts_as_
         }
     assert contents(ftp_server.root / "trash") == {"0": "x"}
     assert contents(ftp_server.root / "trash" / "2") == {"inside": "folder/inside"}
+
+
+def test_what_is_put_aside_from_a_directory_that_is_gone_is_taken_from_nowhere_else(
+    ftp_server: FtpServer,
+) -> None:
+    """Names such as .htaccess are in many places of a site."""
+    root = ftp_server.remote_root.rstrip("/")
+    write(ftp_server.root, **{".htaccess": "of the root", ".htpasswd": "of the root"})
+    (ftp_server.root / "trash").mkdir()
+    give_to_the_server(ftp_server.root)
+    with session_on(ftp_server) as session:
+        session.command(f"CWD {root}/", "entering")
+        asides = [
+            Rename(f"{root}/blog/{name}", f"{root}/trash/.httrash.{number}")
+            for number, name in enumerate([".htaccess", ".htpasswd"])
+        ]
+        rename_all(session, asides)
+    assert (ftp_server.root / ".htaccess").read_text() == "of the root"
+    assert (ftp_server.root / ".htpasswd").read_text() == "of the root"
+    assert list((ftp_server.root / "trash").iterdir()) == []
 
 
 def test_what_stands_and_cannot_be_put_aside_is_a_failure(ftp_server: FtpServer) -> None:

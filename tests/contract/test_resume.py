@@ -20,7 +20,7 @@ from siteferry.ftp.transfer import finish_upload, open_transfer
 from siteferry.ftp.upload import upload_files
 from tests.conftest import Servers
 from tests.servers.base import FtpServer
-from tests.servers.scripted import EPSV, LOGIN, RECEIVE, ScriptedServer, Turn, login, turn
+from tests.servers.scripted import EPSV, LOGIN, PASV, RECEIVE, ScriptedServer, Turn, login, turn
 from tests.servers.sessions import (
     MTIME,
     give_to_the_server,
@@ -257,6 +257,7 @@ def test_a_paced_transfer_keeps_to_its_rate(pyftpd_server: FtpServer, tmp_path: 
 
 SHORT = b"0123456789"
 ADOPT = turn(("RNFR /old", "350 go on"), ("RNTO /new", "250 moved"), ("SIZE /new", "213 4"))
+ANEW = turn(("DELE /new", "250 gone"), EPSV, ("STOR /new", "150 go", RECEIVE, "226 done"))
 RESTARTING = login("EPSV", "SIZE", "UTF8", "REST STREAM")
 
 
@@ -295,7 +296,7 @@ def test_nothing_is_sent_before_the_server_has_taken_the_restart_point(tmp_path:
 def test_where_restarting_is_refused_a_file_that_may_still_be_written_is_sent_anew(
     tmp_path: Path,
 ) -> None:
-    script = rest_refused(turn(EPSV, ("STOR /new", "150 go", RECEIVE, "226 done")))
+    script = rest_refused(ANEW)
     outcome, received = resume_short(script, tmp_path, part_of("/old", 4, SHORT))
     assert outcome == stored(SHORT, None)
     assert received == [SHORT]
@@ -313,10 +314,10 @@ def test_where_nothing_can_be_gone_on_with_the_file_is_sent_anew_and_the_server_
 ) -> None:
     script = rest_refused(
         turn(EPSV, ("APPE /new", "502 no APPE")),
-        turn(EPSV, ("STOR /new", "150 go", RECEIVE, "226 done")),
+        ANEW,
         turn(("SIZE /new", "213 10")),
         turn(("RNFR /new", "350 go"), ("RNTO /next", "250 moved"), ("SIZE /next", "213 4")),
-        turn(EPSV, ("STOR /next", "150 go", RECEIVE, "226 done")),
+        turn(("DELE /next", "250 gone"), EPSV, ("STOR /next", "150 go", RECEIVE, "226 done")),
     )
     script[-1] = turn(("SIZE /next", "213 10"))
     with ScriptedServer(script) as server, scripted_session(server) as session:
@@ -332,7 +333,7 @@ def test_a_server_that_does_not_speak_of_restarting_is_not_asked_to(tmp_path: Pa
     script = [
         *LOGIN,
         ADOPT,
-        turn(EPSV, ("STOR /new", "150 go", RECEIVE, "226 done")),
+        ANEW,
         turn(("SIZE /new", "213 10")),
     ]
     outcome, received = resume_short(script, tmp_path, part_of("/old", 4, SHORT))
@@ -345,6 +346,7 @@ def test_a_refusal_is_the_files_outcome(tmp_path: Path) -> None:
         ADOPT,
         turn(EPSV, ("REST 4", "350 go")),
         turn(("STOR /new", "553 /new: Permission denied")),
+        turn(("DELE /new", "550 no"), EPSV, ("STOR /new", "553 /new: Permission denied")),
     ]
     outcome, _ = resume_short(script, tmp_path, part_of("/old", 4, SHORT))
     assert isinstance(outcome, NotPermitted)
@@ -360,6 +362,82 @@ def test_a_source_that_is_gone_is_the_files_outcome(
         outcome = resume_upload(session, upload, part_of("/old", 4), Conduct())
         assert isinstance(outcome, SourceChanged)
         assert _goes_on(session)
+
+
+def test_a_restart_that_the_server_takes_back_is_no_failure(
+    proftpd: Callable[..., FtpServer], tmp_path: Path
+) -> None:
+    """ProFTPD as it comes: REST is answered with 350, and the STOR or APPE behind it with 451."""
+    server = proftpd(extra=["AllowStoreRestart off"])
+    plant_part(server, 3_000_000)
+    part = part_of(at(server, "old"), 3_000_000, ended=True)
+    assert resume(server, tmp_path, part) == len(CONTENT)
+    server.remove()
+
+
+@pytest.mark.parametrize("features", [LOGIN, RESTARTING], ids=["no REST", "REST taken back"])
+def test_a_file_that_cannot_be_gone_on_with_does_not_yield_again(
+    tmp_path: Path, features: list[Turn]
+) -> None:
+    """Or it would be begun anew for ever."""
+    attempts = [turn(EPSV, ("REST 4", "501 no"))] if features is RESTARTING else []
+    script = [*features, ADOPT, *attempts, ANEW, turn(("SIZE /new", "213 5000"))]
+    content = bytes(5000)
+    with ScriptedServer(script) as server, scripted_session(server) as session:
+        # Chunks of 1 kB, and it is to yield at each.
+        conduct = Conduct(yields=lambda: True, pace=Pace(1, sleep=lambda _seconds: None))
+        upload = source(tmp_path, content)("/new")
+        outcome = resume_upload(session, upload, part_of("/old", 4, content), conduct)
+    assert outcome == stored(content, None)
+
+
+def test_a_restart_point_that_was_taken_for_nothing_does_not_hold_for_the_next_file(
+    tmp_path: Path,
+) -> None:
+    """EPSV refused beside a REST that was not, as when two sessions come upon one port."""
+    script = [
+        *RESTARTING,
+        ADOPT,
+        turn(("EPSV", "425 Address already in use"), ("REST 4", "350 go")),
+        turn(("EPSV", "425 Address already in use"), ("REST 4", "350 go")),
+        turn(("REST 0", "350 from the beginning")),
+        ANEW,
+        turn(("SIZE /new", "213 10")),
+    ]
+    outcome, received = resume_short(script, tmp_path, part_of("/old", 4, SHORT))
+    assert (outcome, received) == (stored(SHORT, None), [SHORT])
+
+
+def test_a_refused_epsv_is_tried_once_more_before_a_restart(tmp_path: Path) -> None:
+    script = [
+        *RESTARTING,
+        ADOPT,
+        turn(("EPSV", "522 what?"), ("REST 4", "350 go")),
+        turn(PASV, ("REST 4", "350 go")),
+        turn(("STOR /new", "150 go", RECEIVE, "226 done")),
+        turn(("SIZE /new", "213 10")),
+    ]
+    outcome, received = resume_short(script, tmp_path, part_of("/old", 4, SHORT))
+    assert (outcome, received) == (stored(SHORT, None), [b"456789"])
+
+
+@pytest.mark.parametrize("kind", ["proftpd", "pureftpd", "pyftpd"])
+def test_where_the_source_is_another_one_nobody_writes_into_what_is_sent_anew(
+    servers: Servers, tmp_path: Path, kind: str
+) -> None:
+    """An earlier attempt's open connection writes into a file that nobody sees any more."""
+    server = servers.shared(kind, tls=False).fresh()
+    changed = bytes(len(CONTENT))
+    with session_on(server) as ghost, session_on(server) as session:
+        data = open_transfer(ghost, "STOR", at(server, "old"), "x", confirmed=True).connection()
+        data.sendall(CONTENT[:2_000_000])
+        _wait_until_taken(server.root / "old", 1_000_000)
+        upload = source(tmp_path, changed)(at(server, "new"))
+        part = part_of(at(server, "old"), 1_000_000)
+        assert resume_upload(session, upload, part, Conduct()) == stored(changed)
+        data.sendall(CONTENT[2_000_000:3_000_000])
+        finish_upload(ghost, data, "x")
+    assert (server.root / "new").read_bytes() == changed
 
 
 def _goes_on(session: Session) -> bool:

@@ -264,6 +264,18 @@ def test_progress_clears_the_record_of_fruitless_attempts(items: Items, runs: Ru
     assert claim.fruitless == 0
 
 
+def empty_files_in_doubt(items: Items, runs: Runs) -> None:
+    (one, _) = planned(items, runs)
+    items.claim(one, NODE)
+    assert items.report(one, NODE, [], [part("a", 0)])
+    assert items.report(one, NODE, [sent("a", 0)])
+    refused = Outcome("a", Status.UNPUBLISHED, {"error": "no", "reply": None, "attempts": 1}, 0)
+    assert items.report(one, NODE, [refused])
+    snapshot = runs.snapshot("run-1")
+    assert (snapshot.transferred, snapshot.transferred_bytes, snapshot.part_bytes) == (0, 0, 0)
+    assert snapshot.failed == 1
+
+
 def part(path: str, offset: int, furthest: int = 0) -> Kept:
     return Kept(path, f".ht{path}.{offset}", 100, offset, "00" * 32, False, furthest)
 
@@ -291,6 +303,23 @@ def test_an_attempt_that_does_not_count_keeps_nothing(items: Items, runs: Runs) 
     sweep(items, stale=-1)
     assert not items.report(one, NODE, [], [part("a", 10)])
     assert runs.parts("run-1", ["a"]) == {}
+
+
+def test_progress_that_a_heartbeat_has_told_already_is_progress(items: Items, runs: Runs) -> None:
+    (member, _) = planned(items, runs)
+    assert items.claim(member, NODE)
+    items.report(member, NODE, [], [part("a", 10)])
+    (member,) = items.release(
+        member, NODE, [], 0, None, parts=[part("a", 10)], blameless=False, progressed=True
+    )
+    claim = items.claim(member, NODE)
+    assert claim is not None
+    assert (claim.fruitless, claim.barren_seconds) == (0, 0)
+
+
+def test_an_empty_file_that_was_in_doubt_is_recorded(items: Items, runs: Runs) -> None:
+    """Its part has no bytes; `test_ledger_on_redis.py` has it on a Redis before 7.2."""
+    empty_files_in_doubt(items, runs)
 
 
 def test_to_send_again_what_stood_before_is_no_progress(items: Items, runs: Runs) -> None:

@@ -36,7 +36,14 @@ def test_an_account_that_was_never_refused_may_log_in(stopped: StoppedAccounts) 
     assert not stopped.resume(ACCOUNT)
 
 
-def test_each_refusal_stops_it_for_twice_as_long_up_to_six_hours(stopped: StoppedAccounts) -> None:
+def end(connection: Connection) -> None:
+    """As if the time of the stop were over."""
+    connection.client.hset(connection.keys.stopped(ACCOUNT), "until", 1.0)
+
+
+def test_each_refusal_stops_it_for_twice_as_long_up_to_six_hours(
+    stopped: StoppedAccounts, connection: Connection
+) -> None:
     seconds = []
     for number in range(1, 12):
         stopped.stop(ACCOUNT, "530 Login incorrect.")
@@ -44,15 +51,26 @@ def test_each_refusal_stops_it_for_twice_as_long_up_to_six_hours(stopped: Stoppe
         assert found is not None
         assert (found.refusals, found.reply) == (number, "530 Login incorrect.")
         seconds.append(round(found.until - found.since))
+        end(connection)
     assert seconds[:4] == [60, 120, 240, 480]
     assert seconds[-1] == LONGEST_STOP_SECONDS
+
+
+def test_logins_that_were_under_way_at_the_same_moment_are_one_refusal(
+    stopped: StoppedAccounts,
+) -> None:
+    for _ in range(8):
+        stopped.stop(ACCOUNT, "530")
+    found = stopped.find(ACCOUNT)
+    assert found is not None
+    assert (found.refusals, round(found.until - found.since)) == (1, 60)
 
 
 def test_when_its_time_is_over_it_may_log_in_and_the_count_goes_on(
     stopped: StoppedAccounts, connection: Connection
 ) -> None:
     stopped.stop(ACCOUNT, "530")
-    connection.client.hset(connection.keys.stopped(ACCOUNT), "until", 1.0)
+    end(connection)
     assert stopped.find(ACCOUNT) is None
     assert stopped.every() == []
     stopped.stop(ACCOUNT, "530")

@@ -43,7 +43,7 @@ class ProFtpd(FtpServer):
             "UseFtpUsers off",
             "Umask 022",
             "AllowOverwrite on",
-            "AllowStoreRestart on",
+            *([] if "AllowStoreRestart" in " ".join(self.extra) else ["AllowStoreRestart on"]),
             "AllowRetrieveRestart on",
             'ListOptions "-a"',
             "DelayEngine off",

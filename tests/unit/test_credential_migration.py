@@ -154,6 +154,8 @@ def test_every_way_of_writing_a_value_is_rewritten_in_its_place(place: Place, te
         (f"ftp:\n  host: h\n  password: &p {MARKED}\n", "anchor"),
         (f"x: &p {MARKED}\nftp:\n  host: h\n  password: *p\n", "alias"),
         (f"ftp:\n  host: h\n  password: >-\n    {MARKED}\n", "several lines"),
+        (f"x: &b {{password: {MARKED}}}\nftp:\n  host: h\n  <<: *b\n", "merged in"),
+        (f"ftp: {{host: h, password: a, password: {MARKED}}}\n", "twice"),
     ],
 )
 def test_what_a_program_cannot_replace_is_said_and_left(

@@ -36,11 +36,11 @@ def test_a_transient_error_is_tried_again_a_bounded_number_of_times(kind: ItemKi
 
 
 def test_an_item_that_comes_no_further_is_given_up_after_a_time_however_few_its_attempts() -> None:
-    def again(barren_seconds: float) -> Again | None:
+    def again(barren_seconds: float, fruitless: int = 2) -> Again | None:
         return decide(
             SessionLost("gone"),
             ItemKind.FILES,
-            1,
+            fruitless,
             0.5,
             blameless=False,
             barren_seconds=barren_seconds,
@@ -48,6 +48,8 @@ def test_an_item_that_comes_no_further_is_given_up_after_a_time_however_few_its_
 
     assert again(MOST_BARREN_SECONDS - 1) is not None
     assert again(MOST_BARREN_SECONDS) is None
+    # Two attempts, between which no worker was there, are no proof.
+    assert again(MOST_BARREN_SECONDS, fruitless=1) is not None
 
 
 def test_a_permanent_error_is_not_tried_again() -> None:

@@ -137,7 +137,8 @@ local function drop_part(run, path)
   local known = redis.call('HGET', k_part(run, 'parts'), path)
   if known then
     redis.call('HDEL', k_part(run, 'parts'), path)
-    redis.call('HINCRBY', k_run(run), 'part_bytes', -cjson.decode(known)[3])
+    -- Not -x: Redis before 7.2 takes Lua's -0 for no integer.
+    redis.call('HINCRBY', k_run(run), 'part_bytes', 0 - cjson.decode(known)[3])
   end
 end
 
@@ -161,7 +162,7 @@ local function record(run, node, outcomes)
     elseif status == 'unpublished' then
       if redis.call('HDEL', k_part(run, 'outcomes'), path) == 1 then
         redis.call('HINCRBY', key, 'transferred', -1)
-        redis.call('HINCRBY', key, 'transferred_bytes', -bytes)
+        redis.call('HINCRBY', key, 'transferred_bytes', 0 - bytes)
       end
       if redis.call('HSETNX', k_part(run, 'failures'), path, json) == 1 then
         fresh = fresh + 1
