@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from siteferry import secret
 from tests import ordinary_user, wordpress
 from tests.private_redis import RedisServer, redis_binary
 from tests.servers.base import FtpServer, remove_tree
@@ -25,6 +26,16 @@ from tests.servers.proxy import FtpProxy
 from tests.servers.pureftpd import PureFtpd
 from tests.servers.pyftpd import PyFtpd
 from tests.servers.vsftpd import Vsftpd
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_this_test_alone() -> Iterator[None]:
+    """What a test has revealed is not masked in the texts of the next one."""
+    before = set(secret._revealed)
+    yield
+    secret._revealed.clear()
+    secret._revealed.update(before)
+
 
 SERVERS: dict[str, type[FtpServer]] = {
     kind.kind: kind for kind in (Vsftpd, ProFtpd, PureFtpd, PyFtpd)
