@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from siteferry.errors import SessionLost
 from siteferry.ftp.replies import Reply, parse_reply
@@ -87,6 +89,18 @@ class ControlChannel:
         del self._buffer[: end + 1]
         self._searched = 0
         return raw.rstrip(b"\r").decode(encoding, "backslashreplace")
+
+    def end_or_reply(self, data: socket.socket, seconds: float) -> Literal["end", "reply"] | None:
+        """Which comes first: the end of `data`, on which nothing is sent to us, or something on
+        this connection; None when `seconds` pass. Raises OSError when `data` was reset."""
+        poll = select.poll()
+        poll.register(data, select.POLLIN)
+        poll.register(self.sock, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(0 if self._buffer else seconds * 1000)}
+        if data.fileno() in ready:
+            data.recv(1)
+            return "end"
+        return "reply" if ready or self._buffer else None
 
     def something_waits(self) -> bool:
         """Whether a part of a reply, or the connection's end, can be read without waiting. A record

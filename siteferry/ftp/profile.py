@@ -119,6 +119,11 @@ class ServerProfile:
         """Whether this server's control connection may have Nagle's algorithm on, as vsftpd's."""
         return not self.features >= _PROFTPD
 
+    def answers_late(self, *, encrypted: bool) -> bool:
+        """Whether the end of a transfer shows on the data connection a round trip before its 226:
+        vsftpd, whose Nagle's algorithm holds the 226 until its 150 is acknowledged."""
+        return self.features - _TLS_WORDS == _VSFTPD and not encrypted
+
     # -- keeping ---------------------------------------------------------------------------------
 
     def text(self) -> str:

@@ -68,6 +68,8 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
                 raise
     if not isinstance(sent, Sent):
         return sent
+    if sent.owed is not None:
+        sent.owed.settle()
     return verdict(session, sent, session.burst(after(session, sent)))
 
 

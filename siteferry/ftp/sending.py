@@ -13,7 +13,7 @@ from siteferry.ftp.pacing import Pace
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.ftp.sockets import told
-from siteferry.ftp.transfer import abandon, finish_upload
+from siteferry.ftp.transfer import Owed, abandon, end_early, finish_upload
 from siteferry.tree.reading import Digest, SourceReader
 from siteferry.tree.scan import FoundFile
 
@@ -83,11 +83,18 @@ class Conduct:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file whose last byte was sent. `doubt`: the server said that the transfer broke off."""
+    """A file whose last byte was sent. `told`: the server said that the transfer broke off.
+    `owed`: it has not said anything yet."""
 
     upload: Upload
     digest: Digest
-    doubt: SiteferryError | None = None
+    told: SiteferryError | None = None
+    owed: Owed | None = None
+
+    @property
+    def doubt(self) -> SiteferryError | None:
+        """What SIZE has to decide."""
+        return self.owed.doubt if self.owed else self.told
 
     @property
     def part(self) -> Part:
@@ -108,6 +115,7 @@ def send(
         SessionLost: the session is suspect.
         LeaseLost: from `conduct.moved`; the session is suspect as well.
     """
+    # What comes back may owe a reply: nothing else may be read before it is settled.
     doing = f"storing {upload.found.path}"
     try:
         done = _send_chunks(session, upload, reader, data, conduct)
@@ -119,6 +127,9 @@ def send(
         conduct.keep(upload, _part(upload, reader))
         return _end_quietly(session, data, doing, SessionLost(f"{doing} broke off: {told(error)}"))
     try:
+        if digest and session.profile.answers_late(encrypted=session.encrypted):
+            owed = end_early(session, data, doing)
+            return owed.refusal or Sent(upload, digest, owed=owed)
         doubt = finish_upload(session, data, doing)
     except SessionLost:
         conduct.keep(upload, _part(upload, reader))
@@ -186,7 +197,9 @@ def after(session: Session, sent: Sent) -> list[str]:
 
 
 def verdict(session: Session, sent: Sent, replies: list[Reply]) -> Stored | SiteferryError:
-    """What the replies to `after`'s commands mean."""
+    """What the replies to `after`'s commands mean; `sent` owes no reply by then."""
+    if sent.owed and sent.owed.refusal:
+        return sent.owed.refusal
     size = replies[0]
     path = sent.upload.found.path
     if size.code == 213:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Literal
 
 from siteferry.errors import (
     NotAnFtpServer,
@@ -301,8 +302,7 @@ class Session(ftplib.FTP_TLS):
         return port
 
     def connect_data(self, port: int) -> socket.socket:
-        """Connect to the control connection's peer. OSError is left to the caller, who knows
-        whether the server's next reply explains it."""
+        """Connect to the control connection's peer; OSError is for the caller to explain."""
         control = self._open_channel().sock
         conn = socket.socket(self.af, socket.SOCK_STREAM)
         if isinstance(control, ssl.SSLSocket):
@@ -346,6 +346,15 @@ class Session(ftplib.FTP_TLS):
         """Whether a reply, or the connection's end, can be read without waiting."""
         return self._channel is None or self._channel.something_waits()
 
+    def end_or_reply(self, data: socket.socket) -> Literal["end", "reply"]:
+        """Wait until the server has closed `data`, or a reply is there. Raises SessionLost when
+        neither comes in time, OSError when `data` was reset."""
+        came = self._open_channel().end_or_reply(data, self.endpoint.deadlines.data_seconds)
+        if came is None:
+            self.lost = True
+            raise SessionLost("the server does not end the transfer")
+        return came
+
     def secure_data(
         self, conn: socket.socket, listening: Callable[[], bool] | None = None
     ) -> socket.socket:
@@ -370,7 +379,7 @@ class Session(ftplib.FTP_TLS):
     # -- ending ----------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """Say QUIT and close, without waiting for the answer; errors do not matter any more."""
+        """Say QUIT and close, without waiting for the answer."""
         if not self.lost:
             with suppress(SiteferryError):
                 self.write_lines([b"QUIT\r\n"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from siteferry.errors import SessionLost, SiteferryError, TlsFailed
@@ -52,6 +53,7 @@ def open_transfer(
     *,
     confirmed: bool,
     restart: int = 0,
+    owed: Owed | None = None,
 ) -> Opening:
     """Send `prelude`, EPSV and `verb path` in one write, and open the data connection.
 
@@ -65,6 +67,7 @@ def open_transfer(
             than the kernels hold, waits for the deadline. What is small need not wait.
         restart: byte to begin at (REST; RFC 3659, section 5). It costs one round trip more: behind
             a REST that was refused, STOR would write over the file from its beginning.
+        owed: the final reply of the transfer before, which comes in front of the prelude's.
 
     Raises:
         SessionLost: the session is suspect; whether the prelude was carried out is unknown.
@@ -74,7 +77,7 @@ def open_transfer(
     if restart:
         passive = _open_at(session, f"{verb} {path}", restart, prelude, opening)
     else:
-        passive = _open_together(session, verb, path, prelude, opening)
+        passive = _open_together(session, verb, path, prelude, opening, owed)
     if isinstance(passive, SiteferryError):
         opening.refusal = passive
         return opening
@@ -109,10 +112,15 @@ def _learn_passive(session: Session, refused: Reply) -> None:
 
 
 def _open_together(
-    session: Session, verb: str, path: str, prelude: Sequence[str], opening: Opening
+    session: Session,
+    verb: str,
+    path: str,
+    prelude: Sequence[str],
+    opening: Opening,
+    owed: Owed | None,
 ) -> Reply | SiteferryError:
     """Everything in one write; gives the reply that tells the port, or why there is none."""
-    passive = _ask(session, [*prelude, session.passive_verb(), f"{verb} {path}"], opening)
+    passive = _ask(session, [*prelude, session.passive_verb(), f"{verb} {path}"], opening, owed)
     if not passive.ok:
         _settle_unopened(session)
         _learn_passive(session, passive)
@@ -124,9 +132,13 @@ def _open_together(
     return passive
 
 
-def _ask(session: Session, commands: Sequence[str], opening: Opening) -> Reply:
+def _ask(
+    session: Session, commands: Sequence[str], opening: Opening, owed: Owed | None = None
+) -> Reply:
     """Send a prelude, the passive verb and the transfer command; gives the reply to the second."""
     session.write_lines([session.encode(command) for command in commands])
+    if owed is not None:
+        owed.settle()
     opening.prelude.extend(session.read_answer() for _ in commands[:-2])
     return session.read_answer()
 
@@ -188,6 +200,62 @@ def _connect(session: Session, port: int, doing: str, opening: Opening, confirme
         if conn is not None:
             conn.close()
         raise
+
+
+@dataclass(slots=True)
+class Owed:
+    """The final reply of an upload that has ended and was not told yet.
+
+    doubt: what it says, where SIZE has to decide; refusal: what it says, where that is final.
+    """
+
+    session: Session
+    doing: str
+    doubt: SiteferryError | None = None
+    refusal: SiteferryError | None = None
+    _settled: bool = False
+
+    def settle(self) -> None:
+        """Read it, once.
+
+        Raises:
+            SessionLost: it did not come.
+        """
+        if not self._settled:
+            self.take(_read_final(self.session))
+
+    def take(self, reply: Reply) -> None:
+        """`reply` is the final one."""
+        self._settled = True
+        if not reply.ok:
+            error = error_for(reply, self.doing)
+            if reply.code in BROKEN_OFF and not error.ends_run:
+                self.doubt = error
+            else:
+                self.refusal = error
+
+
+def end_early(session: Session, data: socket.socket, doing: str) -> Owed:
+    """End an upload on a server that answers late (`ServerProfile.answers_late`): when it has
+    closed the data connection the transfer is over, and the next commands need not wait for the
+    226. They acknowledge the 150, too, which is what the 226 waits for.
+
+    Raises:
+        SessionLost: neither an end nor a reply came in time.
+    """
+    owed = Owed(session, doing)
+    with closing(data):
+        try:
+            data.shutdown(socket.SHUT_WR)
+            while session.end_or_reply(data) == "reply":
+                reply = session.read_answer()
+                if not reply.preliminary:
+                    owed.take(reply)
+                    break
+        except OSError:
+            # The server has closed already; its reply, read next, says why.
+            session.on_activity()
+    return owed
 
 
 def finish_upload(session: Session, data: socket.socket, doing: str) -> SiteferryError | None:

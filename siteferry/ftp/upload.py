@@ -47,6 +47,8 @@ def upload_files(
     for upload in uploads:
         reader = _open(upload)
         if isinstance(reader, SourceError):
+            with _kept_on_error(before, conduct):
+                _settle(before)
             yield upload, reader
             continue
         with reader:
@@ -58,6 +60,7 @@ def upload_files(
                     f"storing {upload.found.path}",
                     after(session, before) if before else [],
                     confirmed=reader.size > UNCONFIRMED_BYTES,
+                    owed=before.owed if before else None,
                 )
             with _closed_on_error(session, opening):
                 if before:
@@ -73,6 +76,7 @@ def upload_files(
             yield upload, outcome
     if before:
         with _kept_on_error(before, conduct):
+            _settle(before)
             replies = session.burst(after(session, before))
         yield before.upload, verdict(session, before, replies)
 
@@ -82,6 +86,11 @@ def _open(upload: Upload) -> SourceReader | SourceError:
         return open_source(upload.found)
     except SourceError as error:
         return error
+
+
+def _settle(sent: Sent | None) -> None:
+    if sent is not None and sent.owed is not None:
+        sent.owed.settle()
 
 
 @contextmanager
