@@ -1,4 +1,4 @@
-"""Uploads to servers whose 226 comes a round trip behind the end of the data connection (vsftpd)."""
+"""Uploads to servers whose 226 comes a round trip behind the end of the data (vsftpd)."""
 
 from __future__ import annotations
 
