@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from siteferry.errors import (
     CredentialUnreachable,
 )
 from siteferry.secret import Secret
+from tests.shown_errors import everything_shown
 from tests.stores.aws_double import AwsMotoDoubleStand
 from tests.stores.azure_double import AzureWireDoubleStand
 from tests.stores.base import Stand
@@ -47,10 +47,6 @@ def stand(
     made: Stand = request.param(open_folder, monkeypatch)
     yield made
     made.close()
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
 
 
 def require(store: CredentialBackend, ability: Ability) -> None:

@@ -9,7 +9,6 @@ import os
 import shlex
 import stat
 import subprocess
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,10 @@ from siteferry.errors import (
 from siteferry.secret import Secret
 from siteferry.settings import Settings
 from tests.ordinary_user import NOBODY
-from tests.stores.files import FileStand, private
+from tests.shown_errors import everything_shown
+from tests.stores.files import MARKED, FileStand, every_use, private
 from tests.stores.processes import killed_at_step
 
-MARKED = "hunter2-S3cret-Marked"
 AsOrdinaryUser = Callable[..., Any]
 
 
@@ -52,20 +51,6 @@ def store(stand: FileStand) -> CredentialBackend:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
-
-
-def every_use(store: CredentialBackend) -> list[Callable[[], object]]:
-    return [
-        lambda: store.get("shop", "FTP_PASSWORD"),
-        lambda: store.store("shop", "OTHER", Secret("x")),
-        lambda: store.delete("shop", "FTP_PASSWORD"),
-        store.list,
-        store.probe,
-    ]
 
 
 # Who may see it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import stat
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from siteferry.errors import (
     CredentialMalformed,
 )
 from siteferry.secret import Secret
-from tests.stores.files import FileStand, with_checksum
+from tests.shown_errors import everything_shown
+from tests.stores.files import MARKED, FileStand, every_use, with_checksum
 
-MARKED = "hunter2-S3cret-Marked"
 AsOrdinaryUser = Callable[..., Any]
 
 
@@ -39,20 +38,6 @@ def store(stand: FileStand) -> CredentialBackend:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
-
-
-def every_use(store: CredentialBackend) -> list[Callable[[], object]]:
-    return [
-        lambda: store.get("shop", "FTP_PASSWORD"),
-        lambda: store.store("shop", "OTHER", Secret("x")),
-        lambda: store.delete("shop", "FTP_PASSWORD"),
-        store.list,
-        store.probe,
-    ]
 
 
 def right_or_refused(stand: FileStand, content: bytes) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from siteferry.credentials import CredentialBackend, keyring
@@ -21,10 +19,18 @@ from siteferry.errors import (
     CredentialMalformed,
     CredentialUnreachable,
 )
-from siteferry.secret import Secret
-from tests.stores.files import KEY_VARIABLES, FileStand, private
+from tests.shown_errors import everything_shown
+from tests.stores.files import (
+    KEY_VARIABLES,
+    MARKED,
+    FileStand,
+    fill,
+    is_filled,
+    keys_of,
+    new_key,
+    private,
+)
 
-MARKED = "hunter2-S3cret-Marked"
 KEY, KEY_FILE, PASSPHRASE, PASSPHRASE_FILE = KEY_VARIABLES
 
 
@@ -36,33 +42,6 @@ def stand(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> FileStand:
 @pytest.fixture
 def store(stand: FileStand) -> CredentialBackend:
     return stand.open()
-
-
-def fill(store: CredentialBackend) -> None:
-    store.store("shop", "FTP_PASSWORD", Secret(MARKED))
-    store.store("shop", "FTP_USERNAME", Secret("u123"))
-
-
-def is_filled(store: CredentialBackend) -> bool:
-    """Raises a CredentialError where it cannot be read."""
-    return (
-        store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
-        and store.get("shop", "FTP_USERNAME") == Secret("u123")
-        and len(store.list()) == 2
-    )
-
-
-def keys_of(stand: FileStand) -> list[str]:
-    assert stand.key_file.stat().st_mode & 0o777 == 0o600
-    return stand.key_file.read_text().split()
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
-
-
-def new_key() -> str:
-    return Fernet.generate_key().decode()
 
 
 # Where they are from

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 
 from siteferry.credentials import CredentialBackend, open_backend
 from siteferry.credentials.encrypted_file import rotate_key
@@ -19,10 +17,9 @@ from siteferry.errors import (
 )
 from siteferry.secret import Secret
 from siteferry.settings import Settings
-from tests.stores.files import KEY_VARIABLES, FileStand
+from tests.stores.files import KEY_VARIABLES, MARKED, FileStand, fill, is_filled, keys_of, new_key
 from tests.stores.processes import forked, killed_at_step
 
-MARKED = "hunter2-S3cret-Marked"
 KEY, KEY_FILE, PASSPHRASE, PASSPHRASE_FILE = KEY_VARIABLES
 
 
@@ -34,33 +31,6 @@ def stand(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> FileStand:
 @pytest.fixture
 def store(stand: FileStand) -> CredentialBackend:
     return stand.open()
-
-
-def fill(store: CredentialBackend) -> None:
-    store.store("shop", "FTP_PASSWORD", Secret(MARKED))
-    store.store("shop", "FTP_USERNAME", Secret("u123"))
-
-
-def is_filled(store: CredentialBackend) -> bool:
-    """Raises a CredentialError where it cannot be read."""
-    return (
-        store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
-        and store.get("shop", "FTP_USERNAME") == Secret("u123")
-        and len(store.list()) == 2
-    )
-
-
-def keys_of(stand: FileStand) -> list[str]:
-    assert stand.key_file.stat().st_mode & 0o777 == 0o600
-    return stand.key_file.read_text().split()
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
-
-
-def new_key() -> str:
-    return Fernet.generate_key().decode()
 
 
 def test_a_new_key_comes_first_and_the_old_one_goes_in_a_second_step(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from siteferry.errors import (
     CredentialUnreachable,
 )
 from siteferry.secret import Secret
+from tests.shown_errors import everything_shown
 
 MARKED = "hunter2-S3cret-Marked"
 FLAT = "SITEFERRY_CRED_SHOP_FTP_PASSWORD"
@@ -42,10 +42,6 @@ def store(folder: Path) -> MountedBackend:
 def put(path: Path, content: str = MARKED) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content.encode())
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
 
 
 @pytest.mark.parametrize("place", [FLAT, "shop/FTP_PASSWORD"])

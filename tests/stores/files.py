@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from siteferry.credentials import CredentialBackend, open_backend, variable_name
+from siteferry.secret import Secret
 from siteferry.settings import Settings
 from tests.ordinary_user import NOBODY
 from tests.stores.base import Stand
@@ -21,6 +23,9 @@ KEY_VARIABLES = [
     for kind in ("KEY", "PASSPHRASE")
     for suffix in ("", "_FILE")
 ]
+
+
+MARKED = "hunter2-S3cret-Marked"
 
 
 class FileStand(Stand):
@@ -126,3 +131,36 @@ def with_checksum(outer: dict[str, Any]) -> bytes:
     outer = {name: value for name, value in outer.items() if name != "sha256"}
     checksum = hashlib.sha256(json.dumps(outer, sort_keys=True).encode()).hexdigest()
     return json.dumps(outer | {"sha256": checksum}).encode()
+
+
+def fill(store: CredentialBackend) -> None:
+    store.store("shop", "FTP_PASSWORD", Secret(MARKED))
+    store.store("shop", "FTP_USERNAME", Secret("u123"))
+
+
+def is_filled(store: CredentialBackend) -> bool:
+    """Raises a CredentialError where it cannot be read."""
+    return (
+        store.get("shop", "FTP_PASSWORD") == Secret(MARKED)
+        and store.get("shop", "FTP_USERNAME") == Secret("u123")
+        and len(store.list()) == 2
+    )
+
+
+def keys_of(stand: FileStand) -> list[str]:
+    assert stand.key_file.stat().st_mode & 0o777 == 0o600
+    return stand.key_file.read_text().split()
+
+
+def new_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+def every_use(store: CredentialBackend) -> list[Callable[[], object]]:
+    return [
+        lambda: store.get("shop", "FTP_PASSWORD"),
+        lambda: store.store("shop", "OTHER", Secret("x")),
+        lambda: store.delete("shop", "FTP_PASSWORD"),
+        store.list,
+        store.probe,
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from siteferry.secret import Secret
 from siteferry.settings import Settings, load_settings
 from siteferry.websites import Website, website_from_mapping
 from tests.ordinary_user import as_ordinary_user
+from tests.shown_errors import everything_shown
 
 MARKED = "hunter2-S3cret"
 PASSWORD = "SITEFERRY_CRED_SHOP_FTP_PASSWORD"
@@ -61,10 +61,6 @@ def stores(selected: CredentialBackend | None = None, settings: Settings | None 
         return selected if name == selected.name else open_backend(name, told)
 
     return Stores(settings.model_copy(update={"credentials": selects}), opened)
-
-
-def everything_shown(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)) + repr(error) + str(error)
 
 
 # Names of variables
