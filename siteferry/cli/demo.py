@@ -19,6 +19,8 @@ from siteferry.errors import HostUnreachable
 from siteferry.publish.staging import BASE_NAME
 
 _USER = "demo"
+_LOG = "server.log"
+_SHOWN_CHARACTERS = 3000
 _SETTINGS = """\
 paths: {workspaces: workspaces}
 state_dir: state
@@ -83,6 +85,7 @@ def _run(folder: Path) -> int:
             click.echo(f"\n{headline}\n$ siteferry import demo")
             code = subprocess.run([*command, "import", "demo"], env=environment).returncode
             if code:
+                click.echo(f"The server's log ends with:\n{_end_of_log(folder)}", err=True)
                 return code
             if not _prove(source, root / "public_html"):
                 return 1
@@ -103,6 +106,10 @@ def _prove(source: Path, published: Path) -> bool:
     return True
 
 
+def _end_of_log(folder: Path) -> str:
+    return (folder / _LOG).read_text(errors="replace")[-_SHOWN_CHARACTERS:]
+
+
 def _introduce(process: subprocess.Popen[str], password: str) -> str:
     if process.stdin is None or process.stdout is None:
         return ""
@@ -114,8 +121,7 @@ def _introduce(process: subprocess.Popen[str], password: str) -> str:
 @contextmanager
 def _server(root: Path, certificate: Path, key: Path, password: str) -> Iterator[int]:
     argv = [sys.executable, "-m", "siteferry.cli.demo_server"]
-    log = root.parent / "server.log"
-    with log.open("w") as errors:
+    with (root.parent / _LOG).open("w") as errors:
         process = subprocess.Popen(
             [*argv, str(root), str(certificate), str(key), _USER],
             stdin=subprocess.PIPE,
@@ -126,7 +132,7 @@ def _server(root: Path, certificate: Path, key: Path, password: str) -> Iterator
     try:
         line = _introduce(process, password)
         if not line.strip().isdigit():
-            raise HostUnreachable(f"the demo's server did not start: {log.read_text()[-500:]}")
+            raise HostUnreachable(f"the demo's server did not start: {_end_of_log(root.parent)}")
         yield int(line)
     finally:
         process.kill()

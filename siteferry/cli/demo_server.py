@@ -61,7 +61,7 @@ def serve(root: str, certificate: str, key: str, user: str) -> None:
     printed on a line of its own."""
     from pyftpdlib.authorizers import DummyAuthorizer
     from pyftpdlib.handlers import TLS_FTPHandler
-    from pyftpdlib.servers import ThreadedFTPServer
+    from pyftpdlib.servers import FTPServer
 
     authorizer = DummyAuthorizer()
     authorizer.add_user(user, sys.stdin.readline().rstrip("\n"), root, perm="elradfmwMT")
@@ -74,7 +74,9 @@ def serve(root: str, certificate: str, key: str, user: str) -> None:
         banner = "siteferry demo server"
 
     Handler.authorizer = authorizer
-    server = ThreadedFTPServer(("127.0.0.1", 0), Handler)
+    # Not ThreadedFTPServer: its CWD (2.2.0) changes the whole process' directory for a moment; two
+    # at a time may leave it in one that is removed later, and then every CWD ends its session.
+    server = FTPServer(("127.0.0.1", 0), Handler)
     print(server.address[1], flush=True)  # noqa: T201  # its caller reads the port
     server.serve_forever()
 
