@@ -1,59 +1,61 @@
-"""Directory items: each looks at its own local directories and at its part of the manifest, and
+"""Directory items: each looks at its own local directories and at what was published of them, and
 makes file items of what has to be sent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
 
-from siteferry.dispatch.sources import rules_of, source_roots
+from scheduler.content import compare_remotely
+from scheduler.extras import seek_extras
+from scheduler.remote_look import Look, look_at
+from siteferry.dispatch.sources import rules_of, selection_of, source_roots
 from siteferry.dispatch.work import Work
-from siteferry.errors import SiteferryError
-from siteferry.ledger.items import Child, Finish
+from siteferry.errors import SiteferryError, SourceError
+from siteferry.ledger.findings import Findings
+from siteferry.ledger.items import Child, Finish, Outcome, Status
 from siteferry.run import ItemKind
 from siteferry.tree.batches import make_batches
-from siteferry.tree.compare import compare
+from siteferry.tree.compare import Comparison, compare
+from siteferry.tree.found import Scan
 from siteferry.tree.manifest import decode_part
+from siteferry.tree.paths import split
+from siteferry.tree.remote_compare import RemoteMode
 from siteferry.tree.scan import FoundFile, relist
+
+
+@dataclass(slots=True)
+class _Result:
+    """What an item has found out, of all its directories."""
+
+    changed: list[FoundFile] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    """Files that are on the server already, as far as was looked."""
+    unchanged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStep:
-    """Compares a few directories by content: times mean nothing after a fresh checkout."""
+    """Compares a few directories, by default by content: times mean nothing after a fresh
+    checkout."""
 
     kind: ItemKind = ItemKind.DIRECTORY
 
     def carry(self, work: Work) -> Finish:
         """Compare; the item's files follow it at once, before the next directories."""
-        settings, website = work.runtime.settings, work.website
         paths: list[str] = work.body["directories"]
-        parts = work.runtime.runs.previous_parts(work.member.run, paths)
-        found = relist(source_roots(website, settings), paths, rules_of(website))
-        changed: list[FoundFile] = []
-        unchanged = 0
+        comparison = work.claim.facts["comparison"]
+        seeks_extras = work.claim.facts["seeks_extras"] == "1"
+        found = Scan((), (), ()) if work.body.get("foreign") else _found(work, paths)
         for path, error in found.failures:
             work.failed(path, error)
-        for directory in found.directories:
-            previous = decode_part(parts[directory.path]) if directory.path in parts else {}
-            comparison = compare(directory, previous)
-            changed.extend(comparison.changed)
-            unchanged += len(comparison.unchanged)
-            for path, error in comparison.failures:
-                work.failed(path, error)
-            work.moved()
-        batches = make_batches(changed, settings.batch.files, settings.batch.bytes)
-        number = work.member.item.partition("-")[2]
-        return Finish(
-            children=[
-                Child(f"{ItemKind.FILES}-{number}-{index}", {"files": _rows(batch)}, first=True)
-                for index, batch in enumerate(batches)
-            ],
-            counts={
-                "comparing": -1,
-                "skipped": unchanged,
-                "files_to_send": len(changed),
-                "bytes_to_send": sum(file.size for file in changed),
-            },
-        )
+        look = Look()
+        if seeks_extras or comparison not in ("manifest", "nothing"):
+            look = look_at(work, paths, found, comparison)
+        result = _compared(work, found, look, comparison)
+        children = seek_extras(work, look, found, paths) if seeks_extras else []
+        return _finish(work, result, children)
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish:
         """Directories that could not be looked at are failures of the run, each by its name."""
@@ -64,5 +66,100 @@ class DirectoryStep:
         )
 
 
-def _rows(batch: tuple[FoundFile, ...]) -> list[list[object]]:
+def _found(work: Work, paths: Sequence[str]) -> Scan:
+    """What the source has in these directories, as far as the run is about it."""
+    website, settings = work.website, work.runtime.settings
+    found = relist(source_roots(website, settings), paths, rules_of(website))
+    found = selection_of(website, settings, work.options).of(found)
+    if work.claim.facts.get("refused", "0") == "0":
+        return found
+    return found.without(work.runtime.runs.tree(work.member.run)["refused"])
+
+
+def _compared(work: Work, found: Scan, look: Look, comparison: str) -> _Result:
+    result = _Result()
+    run, runs = work.member.run, work.runtime.runs
+    parts = runs.previous_parts(run, [directory.path for directory in found.directories])
+    for directory in found.directories:
+        text = parts.get(directory.path)
+        previous = decode_part(text) if text is not None else {}
+        if comparison == "nothing":
+            compared = Comparison(directory.files, (), ())
+        elif comparison == "manifest":
+            compared = compare(directory, previous, work.runtime.hashes)
+        else:
+            mode = cast("RemoteMode", comparison)
+            compared = compare_remotely(work, directory, previous, look, mode)
+            if work.options.dry_run and directory.path and directory.path not in look.directories:
+                Findings(work.runtime.connection).add_planned(run, {directory.path: ("mkdir", 0)})
+        there = previous.keys() | look.names(directory.path)
+        result.changed.extend(compared.changed)
+        result.known.update(f.path for f in compared.changed if split(f.path)[1] in there)
+        result.unchanged += len(compared.unchanged)
+        for path, error in compared.failures:
+            work.failed(path, error)
+        work.moved()
+    return result
+
+
+def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
+    """File items for what has to be sent; a dry run notes what it would do instead."""
+    settings = work.runtime.settings
+    outcomes = _ready(work, result.changed)
+    ready = {outcome.path for outcome in outcomes}
+    left = [file for file in result.changed if file.path not in ready]
+    if work.options.dry_run:
+        Findings(work.runtime.connection).add_planned(
+            work.member.run, {f.path: _planned(work, f, f.path in result.known) for f in left}
+        )
+        batches: Sequence[Sequence[FoundFile]] = ()
+    else:
+        batches = make_batches(left, settings.batch.files, settings.batch.bytes)
+    number = work.member.item.partition("-")[2]
+    return Finish(
+        outcomes=outcomes,
+        children=[
+            *children,
+            *(
+                Child(f"{ItemKind.FILES}-{number}-{index}", {"files": _rows(batch)}, first=True)
+                for index, batch in enumerate(batches)
+            ),
+        ],
+        counts={
+            "comparing": len(children) - 1,
+            "skipped": result.unchanged,
+            "files_to_send": len(result.changed),
+            "bytes_to_send": sum(file.size for file in result.changed),
+        },
+    )
+
+
+def _ready(work: Work, changed: Sequence[FoundFile]) -> list[Outcome]:
+    """Those that stand staged already, by an earlier run, with the content that the source has."""
+    if work.claim.facts.get("adopted", "0") == "0":
+        return []
+    rows = Findings(work.runtime.connection).staged(work.member.run, [f.path for f in changed])
+    ready: list[Outcome] = []
+    for file in changed:
+        row = rows.get(file.path)
+        if row is None or row[1] != file.size:
+            continue
+        try:
+            same = work.runtime.hashes.digest(file).sha256 == row[2]
+        except SourceError:
+            continue  # the transfer reads it anew, and says what is wrong
+        if same:
+            ready.append(Outcome(file.path, Status.TRANSFERRED, {"staged": row}, file.size))
+    return ready
+
+
+def _planned(work: Work, file: FoundFile, known: bool) -> list[object]:
+    action = "replace" if known else "create"
+    if not work.options.hashed:
+        return [action, file.size]
+    digest = work.runtime.hashes.digest(file)
+    return [action, digest.size, digest.sha256]
+
+
+def _rows(batch: Sequence[FoundFile]) -> list[list[object]]:
     return [[file.path, file.local, file.size, file.mtime] for file in batch]

@@ -1,28 +1,32 @@
-"""The plan of an import: finish what was left open on the server, read the manifest, walk the
-sources, and make directory items."""
+"""The plan of an import: what was published before, what is in the sources, what is to be deleted;
+and directory items, which compare."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from scheduler.adoption import adopt_staged
+from scheduler.previous import Previous, look_back, nothing_before
+from scheduler.purging import purge_first
 from siteferry.credentials.references import password_warning
-from siteferry.dispatch.sources import rules_of, source_roots
+from siteferry.dispatch.sources import foreign_directories, rules_of, selection_of, source_roots
 from siteferry.dispatch.work import Work
-from siteferry.errors import DocumentDamaged, SiteferryError
-from siteferry.ftp.directories import are_directories
-from siteferry.ftp.documents import exists, read_document
+from siteferry.errors import SiteferryError
+from siteferry.ftp.reading_only import reading_only
 from siteferry.ftp.session import Session
+from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Child, Finish
-from siteferry.log import get_logger
-from siteferry.publish.carry_out import carry_out, find_journal
 from siteferry.run import ItemKind, RunState
 from siteferry.tree import manifest as manifests
 from siteferry.tree.batches import group_directories
-from siteferry.tree.manifest import Manifest
+from siteferry.tree.found import Scan
+from siteferry.tree.name_limits import NameLimits, limits_for
+from siteferry.tree.preflight import check_names
+from siteferry.tree.removal import Removal, check_limit, gone_from_source
 from siteferry.tree.scan import scan
-
-_log = get_logger(__name__)
+from siteferry.tree.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +37,32 @@ class PlanStep:
 
     def carry(self, work: Work) -> Finish:
         """Plan; see the module."""
-        warnings: list[str] = []
-        if work.website.password_in_file:
-            warnings.append(password_warning(work.website.name))
-        with work.session() as session:
-            warnings += _finish_open_publish(work, session)
-            previous = _read_manifest(work, session, warnings)
-        found = scan(source_roots(work.website, work.runtime.settings), rules_of(work.website))
+        website, options, settings = work.website, work.options, work.runtime.settings
+        deleting = _delete_mode(work)
+        foreign = foreign_directories(website, settings) if deleting != "none" else frozenset()
+        selection = selection_of(website, settings, options, foreign)
+        adopted = emptied = 0
+        measured: dict[str, float] = {}
+        with _session(work) as session:
+            limits = limits_for(session.profile.features, session.encoding)
+            previous = look_back(work, session)
+            if options.dry_run:
+                measured["round_trip_seconds"] = _round_trip_seconds(work, session)
+            elif options.purge_first:
+                emptied = purge_first(work, session, selection)
+                previous = replace(previous, manifest=nothing_before(work), missing=True)
+            else:
+                adopted = adopt_staged(work, session)
+        found = selection.of(scan(source_roots(website, settings), rules_of(website)))
         work.moved()
         for path, error in found.failures:
             work.failed(path, error)
-        runs, run = work.runtime.runs, work.member.run
-        warnings += found.warnings
-        runs.warn(run, warnings)
-        runs.keep_plan(
-            run,
-            ((d, manifests.encode_part(part)) for d, part in manifests.by_directory(previous)),
-            {
-                "directories": [directory.path for directory in found.directories],
-                "previous": sorted(previous.directories),
-            },
-        )
-        groups = group_directories(found)
+        removal = _removal(work, deleting, previous, found, selection)
+        refused, collisions = _preflight(work, found, limits)
+        _keep(work, previous, found, removal, Kept(sorted(foreign), refused, collisions))
+        # Nothing will be published then, and what is sent now would wait for that name.
+        holds = bool(refused) and website.on_failure == "hold"
+        groups = () if holds else group_directories(found)
         return Finish(
             children=_directory_items(groups),
             fields={
@@ -63,6 +71,12 @@ class PlanStep:
                 "files_found": found.files,
                 "bytes_found": found.bytes,
                 "comparing": len(groups),
+                "comparison": previous.comparison,
+                "refused": len(refused),
+                "seeks_extras": int(deleting == "all" and not options.purge_first),
+                "adopted": adopted,
+                "deleted": emptied,
+                **measured,
             },
         )
 
@@ -70,36 +84,97 @@ class PlanStep:
         """Without a plan there is no run."""
 
 
+@contextmanager
+def _session(work: Work) -> Iterator[Session]:
+    with work.session() as session:
+        if not work.options.dry_run:
+            yield session
+            return
+        with reading_only(session):
+            yield session
+
+
+def _round_trip_seconds(work: Work, session: Session) -> float:
+    begin = work.clock()
+    session.burst(["NOOP"])
+    return work.clock() - begin
+
+
+def _delete_mode(work: Work) -> str:
+    if work.options.purge or work.options.purge_first:
+        return "all"
+    return work.website.delete.mode
+
+
+def _removal(
+    work: Work, deleting: str, previous: Previous, found: Scan, selection: Selection
+) -> Removal:
+    """What siteferry published and is gone from the source. What only the server has is found by
+    the directory items, where it is to be deleted as well."""
+    if deleting == "none" or work.options.purge_first:
+        return Removal()
+    removal = gone_from_source(previous.manifest, found, selection)
+    if deleting == "published" and not work.options.dry_run:
+        # Otherwise this is not all; the publish step counts then.
+        limit, known = work.website.delete.max, len(previous.manifest.files)
+        check_limit(len(removal.files), limit.allowed(known), known, str(limit))
+    return removal
+
+
+def _preflight(work: Work, found: Scan, limits: NameLimits) -> tuple[list[str], tuple[str, ...]]:
+    """Names that the server cannot hold are failures before anything is sent. Gives their paths,
+    and warnings."""
+    directories = [directory.path for directory in found.directories]
+    files = [file.path for directory in found.directories for file in directory.files]
+    failures, warnings = check_names(directories, files, limits.below(work.base.remote_dir))
+    for path, error in failures:
+        work.failed(path, error)
+    return [path for path, _ in failures], warnings
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the plan leaves beside trees. refused: paths that the server cannot hold."""
+
+    foreign: list[str]
+    refused: list[str]
+    warnings: tuple[str, ...]
+
+
+def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: Kept) -> None:
+    runs, run = work.runtime.runs, work.member.run
+    warnings = [*previous.warnings, *found.warnings, *kept.warnings]
+    if work.website.password_in_file:
+        warnings.insert(0, password_warning(work.website.name))
+    runs.warn(run, warnings)
+    runs.keep_plan(
+        run,
+        ((d, manifests.encode_part(p)) for d, p in manifests.by_directory(previous.manifest)),
+        {
+            "directories": [d.path for d in found.without(kept.refused).directories],
+            "previous": sorted(previous.manifest.directories),
+            "remove": removal.files,
+            "remove_directories": removal.directories,
+            "foreign": kept.foreign,
+            "refused": kept.refused,
+            "uncovered": [path for path, _ in found.failures],
+            "writes_manifest": previous.missing or work.options.adopt,
+        },
+    )
+    if work.options.dry_run:
+        planned: dict[str, Sequence[object]] = {
+            path: ("delete", previous.manifest.files[path].size) for path in removal.files
+        }
+        if previous.comparison in ("manifest", "nothing"):
+            # Else the directory items look for themselves.
+            known = previous.manifest.directories | {""}
+            made = (d.path for d in found.directories if d.path not in known)
+            planned |= dict.fromkeys(made, ("mkdir", 0))
+        Findings(work.runtime.connection).add_planned(run, planned)
+
+
 def _directory_items(groups: Sequence[Sequence[str]]) -> list[Child]:
     return [
         Child(f"{ItemKind.DIRECTORY}-{index}", {"directories": list(group)})
         for index, group in enumerate(groups)
     ]
-
-
-def _finish_open_publish(work: Work, session: Session) -> list[str]:
-    """A journal on the server is a publish that was cut off: it is finished before anything else,
-    from the server alone."""
-    base = work.base
-    journal = find_journal(session, base)
-    if journal is None:
-        return []
-    _log.warning("finishing the publish of an earlier run", earlier=journal.run)
-    result = carry_out(session, base, journal, work.check)
-    return [
-        f"the publish of run {journal.run}, which was cut off, has been finished",
-        *(f"{path} of run {journal.run}: {error}" for path, error in result.failed.items()),
-    ]
-
-
-def _read_manifest(work: Work, session: Session, warnings: list[str]) -> Manifest:
-    """What was published last; empty only when the server confirms that there is none."""
-    empty = Manifest(run=work.member.run, site=work.website.name, directories=frozenset(), files={})
-    base = work.base
-    if not are_directories(session, [base.path]) or not exists(session, base.manifest):
-        return empty
-    try:
-        return manifests.decode(read_document(session, base.manifest))
-    except DocumentDamaged as error:
-        warnings.append(f"{error}: every file is sent again")
-        return empty

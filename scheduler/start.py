@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
 
 from siteferry.broker import Broker
 from siteferry.errors import ConfigurationError
@@ -12,13 +10,14 @@ from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.run import Direction, new_run_id
 from siteferry.websites import Website, account, target
+from siteferry.websites.run_options import RunOptions
 
 
 def start_import(
     connection: Connection,
     broker: Broker,
     website: Website,
-    options: Mapping[str, Any] | None = None,
+    options: RunOptions | None = None,
 ) -> str:
     """Start an import of `website`; neither its sources nor its credentials are needed for it.
 
@@ -26,20 +25,23 @@ def start_import(
         The name of the run.
 
     Raises:
-        TargetHeld: another run holds the target.
+        TargetHeld: another run holds the target. A dry run holds none, and asks for none.
         ConfigurationError: the website asks for something that this version does not do.
         LedgerUnreachable: Redis does not answer.
     """
+    options = options or RunOptions()
+    website = options.applied(website)
     refuse_what_is_not_there(website)
+    run = new_run_id(dt.datetime.now(dt.UTC))
     new = NewRun(
-        run=new_run_id(dt.datetime.now(dt.UTC)),
+        run=run,
         site=website.name,
         direction=Direction.IMPORT,
         account=account(website),
-        target=target(website),
+        target=f"{target(website)} dry {run}" if options.dry_run else target(website),
         connections=website.ftp.max_connections,
         on_failure=website.on_failure,
-        options=options or {},
+        options=options.facts(),
     )
     broker.send(Runs(connection).start(new))
     return new.run
@@ -49,8 +51,6 @@ def refuse_what_is_not_there(website: Website) -> None:
     """Settings that a later version will honour must not be ignored in silence by this one."""
     asked = {
         "publish": website.publish != "staged",
-        "compare": website.compare not in ("auto", "manifest"),
-        "delete.mode": website.delete.mode != "none",
         "keep_previous": bool(website.keep_previous),
         "verify": bool(website.verify),
         "after": bool(website.after),

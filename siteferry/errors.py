@@ -37,6 +37,8 @@ SiteferryError
 ├── RunError
 │   ├── TargetHeld                exit 5   another run holds the target
 │   ├── SafetyLimit               exit 6
+│   │   └── PlanOutdated                   the source or the server is not as the plan had it
+│   ├── RunNotEnding                       it cannot be ended any more
 │   └── RunCancelled              exit 8
 ├── LedgerUnreachable           transient, exit 7   Redis does not answer
 ├── NoWorker                      exit 7
@@ -258,6 +260,14 @@ class SafetyLimit(RunError):
     """A safety limit stopped the run."""
 
     exit_code = 6
+
+
+class PlanOutdated(SafetyLimit):
+    """The source or the server has changed since the plan that was to be carried out."""
+
+
+class RunNotEnding(RunError):
+    """A run that was to be cancelled publishes, or has ended."""
 
 
 class RunCancelled(RunError):

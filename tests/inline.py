@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from scheduler.directories import DirectoryStep
 from scheduler.plan import PlanStep
@@ -28,6 +29,7 @@ from siteferry.ledger.slots import SlotLedger
 from siteferry.run import ItemKind, Member, Snapshot
 from siteferry.settings import load_settings
 from siteferry.websites import load_website
+from siteferry.websites.run_options import RunOptions
 from tests.installation import Installation
 from tests.private_redis import RedisServer
 from worker.publish import PublishStep
@@ -75,10 +77,10 @@ def make_worker(installation: Installation, redis: RedisServer, node: str = "inl
     )
 
 
-def start(runtime: Runtime, site: str = "example") -> str:
+def start(runtime: Runtime, site: str = "example", options: RunOptions | None = None) -> str:
     """Start an import; gives the run."""
     website = load_website(site, runtime.settings)
-    return start_import(runtime.connection, runtime.broker, website)
+    return start_import(runtime.connection, runtime.broker, website, options)
 
 
 def work_off(runtime: Runtime, run: str, until: Callable[[], bool] = lambda: False) -> Snapshot:
@@ -96,11 +98,16 @@ def work_off(runtime: Runtime, run: str, until: Callable[[], bool] = lambda: Fal
     return runtime.runs.snapshot(run)
 
 
-def import_now(installation: Installation, redis: RedisServer, site: str = "example") -> Snapshot:
-    """One import from start to end, by one worker, which closes its sessions."""
+def import_now(
+    installation: Installation, redis: RedisServer, site: str = "example", **options: Any
+) -> Snapshot:
+    """One import from start to end, by one worker, which closes its sessions.
+
+    `options` are fields of RunOptions.
+    """
     runtime = make_worker(installation, redis)
     try:
-        return work_off(runtime, start(runtime, site))
+        return work_off(runtime, start(runtime, site, RunOptions(**options)))
     finally:
         runtime.pool.close_idle(everything=True)
         runtime.connection.client.close()

@@ -8,11 +8,13 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import SiteferryError
 from siteferry.ftp.documents import write_document
 from siteferry.ftp.session import Session
+from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal, write_journal
@@ -27,7 +29,9 @@ from siteferry.run import ItemKind
 from siteferry.tree import manifest as manifests
 from siteferry.tree.journal import Journal, Move
 from siteferry.tree.manifest import Entry, Manifest
+from siteferry.tree.plan_digest import Step, check_expected
 from siteferry.tree.publish_plan import PublishPlan, Staged, Wanted, plan_publish
+from siteferry.tree.removal import Removal, check_limit
 
 _log = get_logger(__name__)
 
@@ -42,11 +46,13 @@ class PublishStep:
         """Publish; nothing of the live site is touched before the journal stands."""
         wanted = gather(work)
         if wanted.nothing:
+            _check_plan(work, wanted)
             return Finish()
         with work.session() as session:
             journal = find_journal(session, work.base)
             conflicts: Mapping[str, SiteferryError] = {}
             if journal is None or journal.run != work.member.run:
+                _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
                 if conflicts and work.claim.facts["on_failure"] != "publish":
@@ -60,7 +66,10 @@ class PublishStep:
         return Finish(
             outcomes=_refused(work, {**result.failed, **conflicts}, wanted),
             fields={"publish_seconds": seconds},
-            counts={"dirs_created": len(journal.directories)},
+            counts={
+                "dirs_created": len(journal.directories),
+                "deleted": sum(aside.path not in result.failed for aside in journal.remove),
+            },
         )
 
     def give_up(self, work: Work, error: SiteferryError) -> None:
@@ -83,7 +92,53 @@ def gather(work: Work) -> Wanted:
         files=files,
     )
     staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run).items()}
-    return Wanted(run, work.website.name, previous, frozenset(tree["directories"]), staged)
+    return Wanted(
+        run,
+        work.website.name,
+        previous,
+        frozenset(tree["directories"]),
+        staged,
+        _removal(work, tree),
+        writes_manifest=tree["writes_manifest"],
+    )
+
+
+def _removal(work: Work, tree: Mapping[str, Any]) -> Removal:
+    """What was gone from the source when the run was planned, and what only the server has."""
+    removal = Removal(tuple(tree["remove"]), tuple(tree["remove_directories"]))
+    if work.claim.facts["seeks_extras"] != "1":
+        return removal
+    extras = Findings(work.runtime.connection).extras(work.member.run)
+    return removal.joined(
+        (path for path, kind in extras.items() if kind == "file"),
+        (path for path, kind in extras.items() if kind == "directory"),
+    )
+
+
+def _check(work: Work, wanted: Wanted) -> None:
+    """The last look before anything is touched.
+
+    Raises:
+        SafetyLimit: more would be deleted than may be.
+        PlanOutdated: from `_check_plan`.
+    """
+    if not (work.options.purge or work.options.purge_first):
+        limit = work.website.delete.max
+        known = len(wanted.previous.files.keys() | set(wanted.removal.files))
+        check_limit(len(wanted.removal.files), limit.allowed(known), known, str(limit))
+    _check_plan(work, wanted)
+
+
+def _check_plan(work: Work, wanted: Wanted) -> None:
+    """See that this is what a plan said that was to be carried out, if there was one.
+
+    Raises:
+        PlanOutdated: it is not.
+    """
+    if work.options.expected:
+        steps = [Step.put(path, s.size, s.sha256) for path, s in wanted.staged.items()]
+        steps += [Step.delete(path) for path in wanted.removal.files]
+        check_expected(steps, work.options.expected)
 
 
 def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:

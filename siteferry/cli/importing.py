@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import click
 
-from siteferry.cli.following import conclude, follow
-from siteferry.cli.ledger_access import Ledger, open_ledger
+from siteferry.cli.following import conclude
+from siteferry.cli.import_options import Rate, confirm_purge, run_options, what_options
+from siteferry.cli.launch import INTERRUPTED, Launch, launching
 from siteferry.cli.options import GlobalOptions
-from siteferry.errors import NoWorker, SiteferryError, TargetHeld
-from siteferry.run import RunState
-from siteferry.settings import Settings
-from siteferry.websites import Website, check_sources, list_websites, load_website
+from siteferry.cli.plan_file import read_plan
+from siteferry.cli.planning import plan_websites, refuse_other_plan
+from siteferry.websites import list_websites, load_website
+from siteferry.websites.run_options import RunOptions
 
 
 @click.command("import")
 @click.argument("sites", nargs=-1, metavar="SITE...")
 @click.option("--all", "every", is_flag=True, help="All websites of the configuration.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; nothing is changed.")
+@click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Carry out this plan exactly (`siteferry plan SITE --out FILE`), or nothing.",
+)
+@what_options
+@click.option("--purge-first", is_flag=True, help="Empty the remote directory before sending.")
+@click.option("--yes", is_flag=True, help="Do not ask before --purge-first.")
+@click.option(
+    "--on-failure",
+    type=click.Choice(["hold", "publish"]),
+    help="Files failed: hold (publish nothing) or publish the others.",
+)
+@click.option("--connections", type=click.IntRange(1, 256), help="At most so many to the host.")
+@click.option("--bandwidth", type=Rate(), help="Bytes per second for the whole run, as in 2MiB.")
 @click.option("--detach", is_flag=True, help="Start the runs, print their names, do not wait.")
 @click.option(
     "--if-not-running", is_flag=True, help="Succeed quietly where a run is under way (for cron)."
@@ -29,12 +47,17 @@ from siteferry.websites import Website, check_sources, list_websites, load_websi
 @click.pass_obj
 def import_command(
     options: GlobalOptions,
+    /,
     sites: tuple[str, ...],
     every: bool,
+    dry_run: bool,
+    plan_path: Path | None,
+    yes: bool,
     detach: bool,
     if_not_running: bool,
     as_json: bool,
     quiet: bool,
+    **what: Any,
 ) -> None:
     """Publish websites: from their workspaces to their hosts.
 
@@ -43,95 +66,54 @@ def import_command(
     \b
     siteferry import example
     siteferry import example shop --json
+    siteferry import example --delete --dry-run
     siteferry import --all --detach --if-not-running
     """
     if bool(sites) == every:
         raise click.UsageError("name at least one website, or --all (and not both)")
+    wanted = run_options(**what)
     settings = options.load()
     names = list_websites(settings) if every else list(dict.fromkeys(sites))
     websites = [load_website(name, settings) for name in names]
+    many = every or len(sites) > 1
+    if dry_run:
+        sys.exit(plan_websites(options, settings, websites, wanted, as_json=as_json, many=many))
     if detach and settings.redis.url is None:
         raise click.UsageError(
             "--detach needs a Redis that stays, with workers: set SITEFERRY_REDIS_URL or --redis"
         )
-    with ExitStack() as stack:
-        ledger = stack.enter_context(open_ledger(settings))
-        check = ledger.check
-        if ledger.embedded:
-            for website in websites:
-                # The worker is this machine's: what is missing here is missing for good.
-                check_sources(website, settings)
-            from siteferry.cli.own_worker import own_worker
-
-            check = stack.enter_context(own_worker(options, settings, ledger))
-        many = every or len(sites) > 1
-        runs = _start(settings, ledger, websites, if_not_running)
-        if not runs:
-            if as_json:
-                click.echo("[]" if many else "null")
-            return
-        if detach:
-            click.echo("\n".join(runs))
-            return
-        code = _wait(ledger, runs, check, as_json, quiet, many=many)
+    if plan_path is not None:
+        wanted = _planned(plan_path, names, wanted)
+    if wanted.purge_first:
+        confirm_purge(names, yes=yes)
+    with launching(options, settings, websites) as launch:
+        if wanted.expected is not None:
+            refuse_other_plan(launch, websites[0], wanted)
+        started = (launch.start(w, wanted, if_not_running=if_not_running) for w in websites)
+        runs = [run for run in started if run is not None]
+        code = _follow(launch, runs, detach=detach, as_json=as_json, quiet=quiet, many=many)
     sys.exit(code)
 
 
-def _start(
-    settings: Settings, ledger: Ledger, websites: Sequence[Website], if_not_running: bool
-) -> list[str]:
-    from scheduler.start import start_import
-    from siteferry.broker import make_broker
-
-    broker = make_broker(
-        ledger.url,
-        username=ledger.username,
-        password=ledger.password,
-        prefix=settings.redis.key_prefix,
-    )
-    runs: list[str] = []
-    for website in websites:
-        try:
-            runs.append(start_import(ledger.connection, broker, website))
-        except TargetHeld as error:
-            if not if_not_running:
-                raise
-            click.echo(f"{website.name}: {error.message}", err=True)
-    return runs
-
-
-def _wait(
-    ledger: Ledger,
-    runs: Sequence[str],
-    check: Callable[[], None],
-    as_json: bool,
-    quiet: bool,
-    *,
-    many: bool,
+def _follow(
+    launch: Launch, runs: list[str], *, detach: bool, as_json: bool, quiet: bool, many: bool
 ) -> int:
-    while True:
-        try:
-            snapshots = follow(ledger.connection, runs, json=as_json, quiet=quiet, check=check)
-            return conclude(snapshots, json=as_json, many=many)
-        except KeyboardInterrupt:
-            if _end(ledger, runs, RunState.CANCELLED, None):
-                click.echo("interrupted: nothing of the live site was touched", err=True)
-                return 130
-            click.echo(
-                "publishing has begun and is only ever finished; interrupt again to leave it to "
-                "the next command",
-                err=True,
-            )
-        except NoWorker as error:
-            _end(ledger, runs, RunState.FAILED, error)
-            raise
+    if not runs:
+        if as_json:
+            click.echo("[]" if many else "null")
+        return 0
+    if detach:
+        click.echo("\n".join(runs))
+        return 0
+    snapshots = launch.wait(runs, as_json=as_json, quiet=quiet)
+    return INTERRUPTED if snapshots is None else conclude(snapshots, json=as_json, many=many)
 
 
-def _end(
-    ledger: Ledger, runs: Sequence[str], state: RunState, error: SiteferryError | None
-) -> bool:
-    """End runs that have not begun to publish; False when one has."""
-    from scheduler.end import end_run
-
-    ended = [end_run(ledger.connection, run, state, error) for run in runs]
-    return all(ended)
+def _planned(path: Path, names: list[str], given: RunOptions) -> RunOptions:
+    """The options of the plan in `path`, with its digest."""
+    if given != RunOptions():
+        raise click.UsageError("--plan brings its own options; give none beside it")
+    plan = read_plan(path)
+    if names != [plan.site]:
+        raise click.UsageError(f"{path} is a plan of {plan.site}: name just that website")
+    return plan.to_carry_out

@@ -25,6 +25,8 @@ from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.log import get_logger
 from siteferry.settings import Settings
+from siteferry.tree.content_hashes import ContentHashes, NoCache
+from siteferry.tree.hash_cache import HashCache
 from siteferry.websites import Website, load_website
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ class Runtime:
     slots: SlotLedger
     stores: Stores
     hands: Hands = field(default_factory=Hands)
+    hashes: ContentHashes = field(default_factory=NoCache)
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
     _websites_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -167,4 +170,5 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
         runs=Runs(connection),
         slots=slots,
         stores=stores,
+        hashes=HashCache.open(settings.state_dir / "hashes"),
     )

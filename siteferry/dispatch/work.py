@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
@@ -22,6 +23,7 @@ from siteferry.publish.staging import Base, base_of
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret, redact
 from siteferry.websites import Website, account
+from siteferry.websites.run_options import RunOptions
 
 if TYPE_CHECKING:
     from siteferry.dispatch.runtime import Runtime
@@ -76,9 +78,10 @@ class Work:
     clock: Callable[[], float] = time.monotonic
     pulse: Pulse = field(init=False)
     begun: float = field(init=False)
-    token: str = field(default_factory=lambda: secrets.token_hex(2))
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
     """In the names of what this attempt stages: a Redis that has lost its last second may give the
-    same attempt out twice, and two workers must never write to one name."""
+    same attempt out twice, what an earlier run has staged is used by a later one, and two workers
+    must never write to one name."""
 
     def __post_init__(self) -> None:
         self.begun = self.clock()
@@ -93,8 +96,15 @@ class Work:
         return ItemKind.of(self.member.item)
 
     @cached_property
+    def options(self) -> RunOptions:
+        """What the run was asked for."""
+        return RunOptions.of(json.loads(self.claim.facts["options"]))
+
+    @cached_property
     def website(self) -> Website:
-        return self.runtime.website(self.claim.facts["site"], self.member.run)
+        """The website as this run sees it."""
+        known = self.runtime.website(self.claim.facts["site"], self.member.run)
+        return self.options.applied(known)
 
     @cached_property
     def base(self) -> Base:

@@ -104,6 +104,12 @@ class ServerProfile:
 
     # -- bursts ----------------------------------------------------------------------------------
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this is a server whose ways were measured (docs/servers.md)."""
+        words = self.features - _TLS_WORDS
+        return words >= _PROFTPD or words >= _PUREFTPD or words == _VSFTPD
+
     def allowance(self, *, encrypted: bool) -> Allowance:
         """How many commands may wait at this server (docs/decisions/0005)."""
         words = self.features - _TLS_WORDS

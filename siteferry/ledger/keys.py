@@ -22,6 +22,9 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:previous | hash | directory -> its part of the last manifest (JSON) | with the run |
 | run:R:tree | string | directories of the source and of the last manifest (JSON) | with the run |
 | run:R:warnings | list | texts for the report | with the run |
+| run:R:staged | hash | path -> what an earlier run has staged for it (JSON) | with the run |
+| run:R:extras | hash | path that only the server has -> file or directory | with the run |
+| run:R:planned | hash | of a dry run: path -> what would be done with it (JSON) | PLANNED_SECONDS |
 | account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
@@ -33,6 +36,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | slots:address:I | zset | lease -> expiry | none: as above |
 | wanted:A | string | a worker waits for a slot of the account | WANTED_MS |
 | target:T | string | the run that holds the target | with its run's state |
+| target:T:left | string | the run whose staged files the next one may use | RUN_SECONDS |
 | nodes | zset | worker process -> time of its last heartbeat | dropped after a minute |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
 """
@@ -44,6 +48,7 @@ from dataclasses import dataclass
 
 RUN_SECONDS = 30 * 24 * 3600
 ACCOUNT_SECONDS = 90 * 24 * 3600
+PLANNED_SECONDS = 3600
 WANTED_MS = 500
 SWEEPER_MS = 1500
 
@@ -105,6 +110,15 @@ class Keys:
     def warnings(self, run: str) -> str:
         return f"{self.prefix}run:{run}:warnings"
 
+    def staged(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:staged"
+
+    def extras(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:extras"
+
+    def planned(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:planned"
+
     def account(self, account: str) -> str:
         return f"{self.prefix}account:{account}"
 
@@ -137,6 +151,9 @@ class Keys:
 
     def target(self, target: str) -> str:
         return f"{self.prefix}target:{target}"
+
+    def left(self, target: str) -> str:
+        return f"{self.prefix}target:{target}:left"
 
     def nodes(self) -> str:
         return f"{self.prefix}nodes"

@@ -47,6 +47,7 @@ class Runs:
             "direction": new.direction.value,
             "on_failure": new.on_failure,
             "options": json.dumps(new.options),
+            "dry_run": int(bool(new.options.get("dry_run"))),
         }
         ok, answer = self.connection.run_script(
             "start",
@@ -69,6 +70,12 @@ class Runs:
         key = self.connection.keys.run(run)
         text = self.connection.call(lambda: self.connection.client.hget(key, "state"))
         return RunState(text) if text else None
+
+    def options(self, run: str) -> dict[str, Any]:
+        """What the run was asked for, as `NewRun.options` said."""
+        key = self.connection.keys.run(run)
+        text = self.connection.call(lambda: self.connection.client.hget(key, "options"))
+        return dict(json.loads(text)) if text else {}
 
     def latest(self, most: int = 50) -> list[str]:
         """The newest runs, newest first."""
@@ -152,6 +159,12 @@ class Runs:
         key, client = self.connection.keys.previous(run), self.connection.client
         texts = self.connection.call(lambda: client.hmget(key, list(directories)))
         return {d: text for d, text in zip(directories, texts, strict=True) if text is not None}
+
+    def keep_part(self, run: str, directory: str, text: str) -> None:
+        """Replace the last manifest's part for one directory by what was found to stand there."""
+        key, client = self.connection.keys.previous(run), self.connection.client
+        self.connection.call(lambda: client.hset(key, directory, text))
+        self.connection.call(lambda: client.expire(key, RUN_SECONDS))
 
     def all_previous_parts(self, run: str) -> dict[str, str]:
         """The whole last manifest by directory."""
@@ -247,6 +260,8 @@ def _snapshot(
         deleted=number("deleted"),
         dirs_created=number("dirs_created"),
         publish_seconds=seconds("publish_seconds"),
+        adopted=number("adopted"),
+        round_trip_seconds=seconds("round_trip_seconds"),
         error=RunFailure(**json.loads(facts["error"])) if "error" in facts else None,
         failures=tuple(
             FileFailure(path=path, **json.loads(text)) for path, text in sorted(failures.items())

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from siteferry.errors import DocumentDamaged, RemoteDirectoryRefused, SiteferryError
-from siteferry.ftp.directories import make_directories, present, remove_tree
+from siteferry.ftp.directories import (
+    make_directories,
+    present,
+    remove_empty_directories,
+    remove_tree,
+)
 from siteferry.ftp.documents import exists, read_document, write_document
 from siteferry.ftp.renames import Rename, rename_all
 from siteferry.ftp.session import Session
@@ -106,6 +111,7 @@ def carry_out(
     else:
         _check_replaced(session, base, journal)
     may_go_on()
+    remove_empty_directories(session, [base.live(path) for path in journal.empty])
     trash = [_staged(journal, a.trash) for a in (*journal.clear, *journal.remove)]
     remove_tree(session, journal.staging, trash)
     session.command(f"DELE {base.journal}", "removing the publish journal")

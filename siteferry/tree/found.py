@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -57,6 +58,20 @@ class Scan:
     @property
     def bytes(self) -> int:
         return sum(found.size for directory in self.directories for found in directory.files)
+
+    def without(self, paths: Iterable[str]) -> Scan:
+        """The same without `paths` and what lies below them."""
+        left_out = set(paths)
+
+        def stays(path: str) -> bool:
+            return left_out.isdisjoint((path, *parents(path)))
+
+        directories = (
+            FoundDirectory(d.path, tuple(f for f in d.files if f.path not in left_out))
+            for d in self.directories
+            if not d.path or stays(d.path)
+        )
+        return Scan(tuple(directories), self.failures, self.warnings)
 
     def covers(self, path: str) -> bool:
         """Whether the absence of `path` here means that it is not in the source: nothing failed at

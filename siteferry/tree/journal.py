@@ -14,7 +14,9 @@ from siteferry.tree.framing import pack, unpack
 from siteferry.tree.paths import check_path
 
 FORMAT = "siteferry-journal"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
+"""Version 1 had no `empty`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Journal:
     """One publish, in the order in which it is carried out, field by field.
 
     `clear` makes room where a file becomes a directory or the reverse; `classes` are the renames
-    with a barrier between one class and the next; `remove` is what the user asked to delete;
+    with a barrier between one class and the next; `remove` is what the user asked to delete, and
+    `empty` the directories that go with it unless something else is in them, children first;
     `manifest` replaces the old manifest last, under its own staged name.
     """
 
@@ -52,6 +55,7 @@ class Journal:
     classes: tuple[tuple[Move, ...], ...]
     remove: tuple[PutAside, ...]
     manifest: Move
+    empty: tuple[str, ...] = ()
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -74,6 +78,7 @@ def encode(journal: Journal) -> bytes:
             list(journal.directories),
             *([_row(move) for move in group] for group in journal.classes),
             [[aside.path, aside.trash] for aside in journal.remove],
+            list(journal.empty),
             _row(journal.manifest),
         ]
     )
@@ -89,13 +94,16 @@ def decode(data: bytes) -> Journal:
     header = records[0]
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DocumentDamaged("what stands on the server as the publish journal is none")
-    if header.get("version") != VERSION:
+    version = header.get("version")
+    if version not in _READABLE:
         raise DocumentDamaged(
             "the publish journal was written by another version of siteferry",
             next_step="Run the import with the version that began the publish, or a newer one.",
         )
     try:
-        clear, directories, *classes, remove, manifest = records[1:]
+        if version == 1:
+            records.insert(-1, [])
+        clear, directories, *classes, remove, empty, manifest = records[1:]
         journal = Journal(
             run=str(header["run"]),
             site=str(header["site"]),
@@ -105,6 +113,7 @@ def decode(data: bytes) -> Journal:
             classes=tuple(tuple(Move(*row) for row in _rows(group)) for group in classes),
             remove=tuple(PutAside(path, trash) for path, trash in _rows(remove)),
             manifest=Move(*_rows(manifest)),
+            empty=tuple(_rows(empty)),
         )
         _check(journal)
     except (ValueError, TypeError, KeyError, PathRefused) as error:
@@ -125,7 +134,7 @@ def _rows(record: object) -> Sequence:  # type: ignore[type-arg]  # JSON: checke
 def _check(journal: Journal) -> None:
     names = [name for move in journal.moves for name in (move.target, move.staged)]
     names += [n for aside in (*journal.clear, *journal.remove) for n in (aside.path, aside.trash)]
-    for name in (*names, *journal.directories):
+    for name in (*names, *journal.directories, *journal.empty):
         check_path(name)
         if not name:
             raise PathRefused("the website's own root is no place for a file")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from siteferry.errors import TargetConflict
 from siteferry.tree.journal import Journal, Move, PutAside
 from siteferry.tree.manifest import Entry, Manifest
 from siteferry.tree.publish_order import PublishClass, in_classes
+from siteferry.tree.removal import Removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class Wanted:
     previous: Manifest
     directories: frozenset[str]
     staged: Mapping[str, Staged]
+    removal: Removal = field(default_factory=Removal)
+    writes_manifest: bool = False
+    """The one on the server is missing, or other than what stands there."""
 
     @property
     def new_directories(self) -> list[str]:
@@ -45,7 +49,7 @@ class Wanted:
 
     @property
     def nothing(self) -> bool:
-        return not self.staged and not self.new_directories
+        return not (self.staged or self.new_directories or self.removal or self.writes_manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,8 @@ def plan_publish(
 ) -> PublishPlan:
     """Make the journal.
 
-    What stands in the way is put aside only when siteferry published all of it; anything else is a
-    conflict, for nothing is deleted that the user did not ask to delete.
+    What stands in the way is put aside only when siteferry published all of it, or when it is to
+    be deleted anyway; anything else is a conflict, for nothing is deleted unasked.
 
     Args:
         existing: new directories that are on the server already.
@@ -82,17 +86,19 @@ def plan_publish(
         trash_name_of: an endless supply of names in the staging directory.
     """
     ours = wanted.previous.files
+    removal = wanted.removal
+    disposable = ours.keys() | set(removal.files)
     names = iter(trash_name_of)
     clear: list[str] = []
     blocked: dict[str, str] = {}
     for path in sorted(files_in_the_way):
-        if path in ours:
+        if path in disposable:
             clear.append(path)
         else:
             blocked[path] = f"a file that siteferry did not publish stands at {path}"
     for path, found in sorted(folders_in_the_way.items()):
-        foreign = sorted(found - ours.keys())
-        if not foreign and path in wanted.previous.directories:
+        foreign = sorted(found - disposable)
+        if not foreign and (path in wanted.previous.directories or path in removal.directories):
             clear.append(path)
         elif not foreign:
             blocked[path] = f"a directory that siteferry did not publish stands at {path}"
@@ -111,7 +117,13 @@ def plan_publish(
         d for d in wanted.new_directories if d not in existing and not _first_blocked(d, blocked)
     ]
     cleared = set(clear)
-    kept = {path: entry for path, entry in ours.items() if not _within(path, cleared)}
+    removed = {p for p in removal.files if p not in moves and not _within(p, cleared)}
+    emptied = [d for d in removal.directories if not _within(d, cleared)]
+    kept = {
+        path: entry
+        for path, entry in ours.items()
+        if path not in removed and not _within(path, cleared)
+    }
     journal = Journal(
         run=wanted.run,
         site=wanted.site,
@@ -122,14 +134,17 @@ def plan_publish(
             tuple(Move(moves[p].name, p, moves[p].size, moves[p].sha256) for p in group)
             for group in in_classes(list(moves), order)
         ),
-        remove=(),
+        remove=tuple(PutAside(path, next(names)) for path in sorted(removed)),
         manifest=Move("", "", 0, ""),
+        empty=tuple(emptied),
     )
     manifest = Manifest(
         run=wanted.run,
         site=wanted.site,
         directories=frozenset(d for d in wanted.directories if not _first_blocked(d, blocked))
-        | frozenset(d for d in wanted.previous.directories if not _within(d, cleared)),
+        | frozenset(
+            d for d in wanted.previous.directories.difference(emptied) if not _within(d, cleared)
+        ),
         files=kept | {p: Entry(s.size, s.sha256, s.mtime) for p, s in moves.items()},
     )
     return PublishPlan(journal, manifest, conflicts)

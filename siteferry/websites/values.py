@@ -39,10 +39,11 @@ class DeleteLimit:
         return cls(percent=float(found["number"]))
 
     def allowed(self, published: int) -> int:
-        """The most files that may be deleted of `published` ones (a share is rounded down)."""
+        """The most files that may be deleted of `published` ones. A share is rounded up: a small
+        site may lose a file, too."""
         if self.files is not None:
             return self.files
-        return math.floor(published * (self.percent or 0.0) / 100)
+        return math.ceil(published * (self.percent or 0.0) / 100)
 
     def __str__(self) -> str:
         return f"{self.percent:g}%" if self.percent is not None else str(self.files)

@@ -26,6 +26,8 @@ OLD = {
     "kept.txt": "the same in both",
     "becomes-directory": "a file",
     "becomes-file/inner.txt": "in a directory",
+    "gone.html": "deleted with the new version",
+    "old/gone/deep.html": "and its directories with it",
 }
 NEW = {
     "index.html": "new index, longer",
@@ -77,7 +79,9 @@ def site(
     with FtpProxy.in_front_of(pyftpd_server) as proxy:
         installation = Installation(tmp_path, redis=redis_server.url)
         source = installation.add_site(
-            pyftpd_server.through(proxy.port), ftp={"max_connections": 1}
+            pyftpd_server.through(proxy.port),
+            ftp={"max_connections": 1},
+            delete={"mode": "published", "max": "100%"},
         )
         for name, value in installation.environment.items():
             monkeypatch.setenv(name, value)

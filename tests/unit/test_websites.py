@@ -317,7 +317,15 @@ def test_a_target_is_an_account_and_a_directory(remote_dir: str, path: str) -> N
 
 @pytest.mark.parametrize(
     ("text", "published", "allowed"),
-    [("10%", 99, 9), ("0%", 99, 0), ("100%", 99, 99), ("2.5 %", 1000, 25), (7, 99, 7), ("7", 3, 7)],
+    [
+        ("10%", 99, 10),
+        ("10%", 3, 1),
+        ("0%", 99, 0),
+        ("100%", 99, 99),
+        ("2.5 %", 1000, 25),
+        (7, 99, 7),
+        ("7", 3, 7),
+    ],
 )
 def test_a_delete_limit_is_a_number_or_a_share(
     text: str | int, published: int, allowed: int

@@ -5,6 +5,7 @@
 local prefix = ARGV[1]
 local RUN_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
+local PLANNED_SECONDS = 3600
 
 local function k_runs() return prefix .. 'runs' end
 local function k_live() return prefix .. 'live' end
@@ -21,11 +22,12 @@ local function k_slots_account(account) return prefix .. 'slots:account:' .. acc
 local function k_slots_address(address) return prefix .. 'slots:address:' .. address end
 local function k_wanted(account) return prefix .. 'wanted:' .. account end
 local function k_target(target) return prefix .. 'target:' .. target end
+local function k_left(target) return prefix .. 'target:' .. target .. ':left' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_sweeper() return prefix .. 'sweeper' end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
-  'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings' }
+  'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned' }
 
 local function now()
   local t = redis.call('TIME')
@@ -82,22 +84,28 @@ local function end_run(run, state)
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
   redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
-    k_part(run, 'tree'), k_part(run, 'barren'))
-  if state == 'done' then redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts')) end
-  local target = k_target(redis.call('HGET', key, 'target'))
-  if redis.call('GET', target) == run then redis.call('DEL', target) end
+    k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'))
+  local target = redis.call('HGET', key, 'target')
+  if state == 'done' then
+    redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts'), k_part(run, 'staged'),
+      k_left(target))
+  elseif redis.call('EXISTS', k_part(run, 'outcomes'), k_part(run, 'staged')) > 0 then
+    redis.call('SET', k_left(target), run, 'EX', RUN_SECONDS)
+  end
+  if redis.call('GET', k_target(target)) == run then redis.call('DEL', k_target(target)) end
   redis.call('SREM', k_live(), run)
   touch_run(run)
+  redis.call('EXPIRE', k_part(run, 'planned'), PLANNED_SECONDS)
 end
 
 -- No item is open: what comes next for the run.
 local function advance(run)
   local key = k_run(run)
   if tonumber(redis.call('HGET', key, 'open')) > 0 then return end
-  local f = redis.call('HMGET', key, 'state', 'failed', 'on_failure', 'error')
+  local f = redis.call('HMGET', key, 'state', 'failed', 'on_failure', 'error', 'dry_run')
   local state, failed, on_failure, failure = f[1], tonumber(f[2]), f[3], f[4]
   if ended(state) then return end
-  if state == 'publishing' then
+  if state == 'publishing' or f[5] == '1' then
     end_run(run, (failed > 0 or failure) and 'incomplete' or 'done')
   elseif failed > 0 and on_failure ~= 'publish' then
     end_run(run, 'incomplete')

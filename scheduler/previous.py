@@ -1,0 +1,109 @@
+"""What was published before: the manifest on the server, and what takes its place without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from siteferry.dispatch.work import Work
+from siteferry.errors import DocumentDamaged
+from siteferry.ftp.directories import are_directories
+from siteferry.ftp.documents import exists, read_document
+from siteferry.ftp.session import Session
+from siteferry.log import get_logger
+from siteferry.publish.carry_out import carry_out, find_journal
+from siteferry.tree import manifest as manifests
+from siteferry.tree.manifest import Manifest
+
+_log = get_logger(__name__)
+
+Comparison = Literal["manifest", "listing", "mtime", "checksum", "adopt", "nothing"]
+"""What the source is compared with; `nothing`: everything is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What was published before, as far as it is known, and how to find out the rest.
+
+    missing: there is no manifest on the server that could be trusted.
+    """
+
+    manifest: Manifest
+    comparison: Comparison
+    missing: bool
+    warnings: tuple[str, ...] = ()
+
+
+def look_back(work: Work, session: Session) -> Previous:
+    """Finish what was left open on the server, and read the manifest.
+
+    Only a server that says that there is no manifest has none; any other failure to read it is an
+    error, or said in a warning. While a publish is open no manifest is trusted: a dry run, which
+    must not finish it, does without.
+
+    Raises:
+        DocumentDamaged: the journal cannot be read, or the manifest where nothing else will do.
+    """
+    base = work.base
+    empty = nothing_before(work)
+    # Nothing of ours can stand in a base that is not there: two questions less.
+    known = are_directories(session, [base.path])
+    warnings: list[str] = []
+    if known:
+        open_run, warnings = _settle_open_publish(work, session)
+        if open_run:
+            return Previous(empty, _without_manifest(work), True, tuple(warnings))
+        if exists(session, base.manifest):
+            try:
+                manifest = manifests.decode(read_document(session, base.manifest))
+            except DocumentDamaged as error:
+                if work.website.compare == "manifest":
+                    raise
+                warnings.append(f"{error}: the files are compared with the server's listing")
+            else:
+                return Previous(manifest, _with_manifest(work), False, tuple(warnings))
+    return Previous(empty, _without_manifest(work), True, tuple(warnings))
+
+
+def nothing_before(work: Work) -> Manifest:
+    """The manifest of a website of which nothing was published."""
+    return Manifest(run=work.member.run, site=work.website.name, directories=frozenset(), files={})
+
+
+def _with_manifest(work: Work) -> Comparison:
+    if work.options.purge or work.options.purge_first:
+        return "nothing"
+    if work.options.adopt:
+        return "adopt"
+    compare = work.website.compare
+    return "manifest" if compare == "auto" else compare
+
+
+def _without_manifest(work: Work) -> Comparison:
+    if work.options.purge or work.options.purge_first:
+        return "nothing"
+    if work.options.adopt:
+        return "adopt"
+    compare = work.website.compare
+    if compare == "manifest":
+        return "nothing"
+    return "listing" if compare == "auto" else compare
+
+
+def _settle_open_publish(work: Work, session: Session) -> tuple[str | None, list[str]]:
+    """A journal on the server is a publish that was cut off: it is finished before anything else,
+    from the server alone. Gives the run whose publish stays open, and warnings."""
+    journal = find_journal(session, work.base)
+    if journal is None:
+        return None, []
+    if work.options.dry_run:
+        return journal.run, [
+            f"the publish of run {journal.run} was cut off; an import finishes it first, so this "
+            "is compared with the server as it stands now"
+        ]
+    _log.warning("finishing the publish of an earlier run", earlier=journal.run)
+    result = carry_out(session, work.base, journal, work.check)
+    return None, [
+        f"the publish of run {journal.run}, which was cut off, has been finished",
+        *(f"{path} of run {journal.run}: {error}" for path, error in result.failed.items()),
+    ]
