@@ -12,8 +12,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -22,10 +23,38 @@ from siteferry.tree.paths import is_own_name, parents, split
 
 IGNORE_FILE = ".siteferryignore"
 
-_Patterns: TypeAlias = tuple[tuple[bool, Callable[[str], object]], ...]
-"""For each pattern whether it leaves out (or, with `!`, does not), and its test of a whole path."""
+EXCLUDE, PROTECT, OWN_NAMES = "exclude", "protect", "siteferry's own names"
+"""Origins of rules beside ignore files, whose origin is their path."""
 
 _POSIX_CLASS = re.compile(r"\[[^\]]*\[:")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of gitignore text, and where it stands."""
+
+    origin: str
+    """EXCLUDE, PROTECT, OWN_NAMES, or the path of an ignore file."""
+    line: int
+    """From 1; 0 where the rule is siteferry's own."""
+    text: str
+
+
+class Decision(NamedTuple):
+    """What decides about a path: a rule that matches `at`, the path itself or a directory above."""
+
+    at: str
+    rule: Rule
+    matches: bool
+    """False: a line with `!`, which lets in what earlier lines leave out."""
+
+
+class _Pattern(NamedTuple):
+    matches: bool
+    """Whether it leaves out (or protects); with `!` it does the reverse."""
+    test: Callable[[str], object]
+    """Of a whole path; a directory's ends in a slash."""
+    rule: Rule
 
 
 class Rules:
@@ -40,8 +69,8 @@ class Rules:
         Raises:
             ConfigurationError: a line is no gitignore pattern.
         """
-        self._excluded = _Matcher((("", _compile(exclude, "exclude")),))
-        self._protected = _Matcher((("", _compile(protect, "protect")),))
+        self._excluded = _Matcher((("", _compile(exclude, EXCLUDE)),))
+        self._protected = _Matcher((("", _compile(protect, PROTECT)),))
 
     def in_source(self, root: Path, prefix: str = "") -> Rules:
         """These rules and, after them, those of the ignore file at `root`, published as `prefix`.
@@ -65,19 +94,37 @@ class Rules:
         As in git, what lies in an excluded directory cannot be included again.
         """
         return self._excluded.matches(path, is_directory) or any(
-            is_own_name(name) or name == IGNORE_FILE for name in path.split("/")
+            _is_own(name) for name in path.split("/")
         )
 
     def is_protected(self, path: str, is_directory: bool = False) -> bool:
         """Whether `path`, or a directory above it, must be neither deleted nor replaced."""
         return self._protected.matches(path, is_directory)
 
+    def exclusion(self, path: str, is_directory: bool) -> Decision | None:
+        """What decides whether `path` is left out; None where no rule speaks about it.
+
+        It agrees with `is_excluded`: that is true where the decision is there and `matches`.
+        """
+        for at in (*parents(path), path):
+            if _is_own(name := split(at)[1]):
+                return Decision(at, Rule(OWN_NAMES, 0, name), True)
+        return self._excluded.decision(path, is_directory)
+
+    def protection(self, path: str, is_directory: bool = False) -> Decision | None:
+        """The same for `is_protected`."""
+        return self._protected.decision(path, is_directory)
+
+
+def _is_own(name: str) -> bool:
+    return is_own_name(name) or name == IGNORE_FILE
+
 
 class _Matcher:
     """Levels of rules, the first that speaks about a path decides; each with the published
     directory that its patterns are relative to."""
 
-    def __init__(self, levels: tuple[tuple[str, _Patterns], ...]) -> None:
+    def __init__(self, levels: tuple[tuple[str, tuple[_Pattern, ...]], ...]) -> None:
         self.levels = tuple((base, patterns) for base, patterns in levels if patterns)
         self._directories: dict[str, bool] = {"": False}
 
@@ -86,7 +133,19 @@ class _Matcher:
             return False
         if self._in_matched_directory(path):
             return True
-        return self._directory_matches(path) if is_directory else self._speaks(path)
+        return self._directory_matches(path) if is_directory else self._matches_itself(path)
+
+    def decision(self, path: str, is_directory: bool) -> Decision | None:
+        """As `matches`, with the pattern that decides: the outermost directory's that matches, or
+        the path's own."""
+        if not self.levels or not path:
+            return None
+        for directory in parents(path):
+            if self._directory_matches(directory):
+                path, is_directory = directory, True
+                break
+        pattern = self._deciding(f"{path}/" if is_directory else path)
+        return Decision(path, pattern.rule, pattern.matches) if pattern else None
 
     def _in_matched_directory(self, path: str) -> bool:
         verdict = self._directories.get(split(path)[0])
@@ -98,31 +157,37 @@ class _Matcher:
         """The verdict about a directory none of whose parents matches."""
         verdict = self._directories.get(path)
         if verdict is None:
-            verdict = self._directories[path] = self._speaks(path + "/")
+            verdict = self._directories[path] = self._matches_itself(path + "/")
         return verdict
 
-    def _speaks(self, path: str) -> bool:
+    def _matches_itself(self, path: str) -> bool:
+        pattern = self._deciding(path)
+        return pattern is not None and pattern.matches
+
+    def _deciding(self, path: str) -> _Pattern | None:
+        """The pattern that decides about a path none of whose parents matches."""
         for base, patterns in self.levels:
             below = f"{base}/" if base else ""
             if not path.startswith(below):
                 continue
             relative = path[len(below) :]
-            for including, matches in patterns:
-                if matches(relative):
-                    return including
-        return False
+            for pattern in patterns:
+                if pattern.test(relative):
+                    return pattern
+        return None
 
 
-def _compile(lines: Sequence[str], origin: str) -> _Patterns:
+def _compile(lines: Sequence[str], origin: str) -> tuple[_Pattern, ...]:
     """The patterns, last first. `GitIgnoreSpec` as a whole would not do: there a pattern speaks
     about all that lies below what it names, so that `!config/` after `.env` includes `config/.env`.
     In git it speaks about what it names, and what lies in an excluded directory is never asked."""
-    patterns = [_pattern(line, f"{origin}, line {n}") for n, line in enumerate(lines, start=1)]
-    return tuple(
-        (pattern.include, _whole_path_test(pattern.regex))
-        for pattern in reversed(patterns)
-        if pattern.include is not None and pattern.regex is not None
-    )
+    compiled = []
+    for n, line in enumerate(lines, start=1):
+        pattern = _pattern(line, f"{origin}, line {n}")
+        if pattern.include is not None and pattern.regex is not None:
+            test = _whole_path_test(pattern.regex)
+            compiled.append(_Pattern(pattern.include, test, Rule(origin, n, line)))
+    return tuple(reversed(compiled))
 
 
 def _pattern(line: str, origin: str) -> GitIgnoreSpecPattern:

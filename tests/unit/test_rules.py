@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from siteferry.errors import ConfigurationError
-from siteferry.tree.rules import Rules
+from siteferry.tree.rules import EXCLUDE, OWN_NAMES, PROTECT, Rule, Rules
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,72 @@ def test_an_ignore_file_that_is_no_file_stops_the_run(tmp_path: Path, make) -> N
     make(tmp_path / ".siteferryignore")
     with pytest.raises(ConfigurationError, match="is not a file"):
         Rules().in_source(tmp_path)
+
+
+# -- which rule decides ------------------------------------------------------------------------
+
+LINES = [
+    "*.map",
+    "# comment",
+    "",
+    "drafts/",
+    "!keep.map",
+    "/a/*",
+    "!a/b",
+    "**/tmp",
+    "x\\ ",
+    "*.log",
+]
+ASKED = [
+    "page.html", "app.map", "keep.map", "d/keep.map", "drafts/x/y.html", "x/drafts/keep.map",
+    "a/c", "a/b/c", "a/b/q.map", "a/d/keep.map", "tmp", "x/tmp/y", "x ", "keep.log", "d/e.log",
+]  # fmt: skip
+
+
+def test_the_deciding_line_is_the_one_that_git_names(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not installed")
+    subprocess.run([git, "init", "-q", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("\n".join(LINES))
+    asked = subprocess.run(
+        [git, "check-ignore", "--verbose", "--non-matching", "--no-index", "-z", "--stdin"],
+        cwd=tmp_path, input="\0".join(ASKED), capture_output=True, text=True, check=True,
+    ).stdout.split("\0")  # fmt: skip
+    # Four fields a path: file, line, pattern, path; the first three empty where nothing matches.
+    said = {asked[n + 3]: (asked[n + 1], asked[n + 2]) for n in range(0, len(asked) - 1, 4)}
+    rules = Rules(LINES)
+    ours = {}
+    for path in ASKED:
+        decision = rules.exclusion(path, is_directory=False)
+        ours[path] = (str(decision.rule.line), decision.rule.text) if decision else ("", "")
+    assert ours == said
+
+
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_the_deciding_rule_agrees_with_the_verdict(tmp_path: Path, is_directory: bool) -> None:
+    (tmp_path / ".siteferryignore").write_text("\n".join(LINES[::-1]))
+    rules = Rules(["/a/", "!a/d", "*.html"], ["tmp/", "!x/tmp"]).in_source(tmp_path, "x")
+    for path in [*ASKED, "x/a/b", "x/keep.map", "", ".htsiteferry/x", "x/.siteferryignore"]:
+        left_out = rules.exclusion(path, is_directory)
+        protected = rules.protection(path, is_directory)
+        assert rules.is_excluded(path, is_directory) == (left_out is not None and left_out.matches)
+        assert rules.is_protected(path, is_directory) == (
+            protected is not None and protected.matches
+        )
+
+
+def test_the_deciding_rule_names_its_file_and_the_directory_that_it_matches(tmp_path: Path) -> None:
+    ignore = tmp_path / ".siteferryignore"
+    ignore.write_text("# what is not ready\ndrafts\n!b.map\n")
+    rules = Rules(["*.map"], ["uploads/"]).in_source(tmp_path, "blog")
+    assert rules.exclusion("blog/drafts/a.html", is_directory=False) == (
+        "blog/drafts", Rule(str(ignore), 2, "drafts"), True,
+    )  # fmt: skip
+    assert rules.exclusion("blog/b.map", is_directory=False) == (
+        "blog/b.map", Rule(EXCLUDE, 1, "*.map"), True,
+    )  # fmt: skip
+    assert rules.exclusion("blog/index.html", is_directory=False) is None
+    assert rules.protection("uploads/1.jpg") == ("uploads", Rule(PROTECT, 1, "uploads/"), True)
+    own = rules.exclusion("a/.htsiteferry/x", is_directory=False)
+    assert own == ("a/.htsiteferry", Rule(OWN_NAMES, 0, ".htsiteferry"), True)
