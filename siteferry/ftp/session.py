@@ -62,6 +62,8 @@ class Session(ftplib.FTP_TLS):
         self.data_sessions_reused = 0
         self.on_activity: Callable[[], None] = _nothing
         """Called at each reply and each chunk of data: the sign of life that heartbeats rest on."""
+        self.guard: Callable[[Sequence[bytes]], None] = _nothing
+        """Called with all lines before any is written; what it raises keeps them back."""
         self.prepared: set[str] = set()
         """Runs whose staging directory is there, as far as this session knows."""
         self._channel: ControlChannel | None = None
@@ -176,6 +178,7 @@ class Session(ftplib.FTP_TLS):
             SessionLost: the connection broke, or the server ended the session (421).
         """
         lines = [self.encode(command) for command in commands]
+        self.guard(lines)
         replies: list[Reply] = []
         for window in windows(lines, self.profile.allowance(encrypted=self.encrypted)):
             self.write_lines(window)
@@ -202,13 +205,10 @@ class Session(ftplib.FTP_TLS):
             ) from error
 
     def write_lines(self, lines: Sequence[bytes]) -> None:
-        """Write command lines so that they leave together.
-
-        Raises:
-            SessionLost: the connection broke.
-        """
+        """Write command lines so that they leave together; SessionLost: the connection broke."""
         if self.lost:
             raise SessionLost("the session is suspect, and is not used any more")
+        self.guard(lines)
         try:
             self._open_channel().write(lines)
         except OSError as error:
@@ -396,5 +396,5 @@ class Session(ftplib.FTP_TLS):
             channel.close()
 
 
-def _nothing() -> None:
-    """The default sign of life: nobody listens."""
+def _nothing(*_lines: object) -> None:
+    """The default sign of life and guard: nobody listens."""
