@@ -26,6 +26,7 @@ COMMANDS = {
     "account": ("siteferry.cli.account", "account"),
     "credential": ("siteferry.cli.credential", "credential"),
     "config": ("siteferry.cli.config", "config"),
+    "explain": ("siteferry.cli.explain", "explain"),
     "worker": ("siteferry.cli.worker", "worker"),
     "demo": ("siteferry.cli.demo", "demo"),
 }
@@ -44,6 +45,7 @@ SUMMARIES = {
     "account": "List accounts whose login is stopped; resume one.",
     "credential": "Add, list, test and migrate credentials.",
     "config": "Check the configuration; print its schema.",
+    "explain": "Say why a path is published, or left out.",
     "worker": "Carry out the tasks of runs until stopped.",
     "demo": "Publish an example website to a server of its own.",
 }
