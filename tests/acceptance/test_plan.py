@@ -1,4 +1,4 @@
-"""`plan`, `--dry-run` and `import --plan`: looked at first, then carried out exactly or not at all."""
+"""`plan`, `--dry-run`, `import --plan`: looked at first, then carried out exactly or not at all."""
 
 from __future__ import annotations
 
