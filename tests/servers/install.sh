@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Unpacks the FTP servers and WordPress from Debian's packages, without installing them: the servers
-# conflict with one another as packages, and none of this needs root. Needs apt with its lists
-# (`apt-get update` once). What is there already is kept; delete the folder to begin anew.
+# Unpacks the FTP servers, nginx and WordPress from Debian's packages, without installing them: the
+# FTP servers conflict with one another as packages, and none of this needs root. Needs apt with its
+# lists (`apt-get update` once). What is there already is kept; delete the folder to begin anew.
 #
 #     tests/servers/install.sh            everything into .cache/servers (or $SITEFERRY_TEST_SERVERS)
 set -euo pipefail
@@ -55,4 +55,5 @@ installed() {
 installed vsftpd || unpack vsftpd vsftpd
 installed proftpd || unpack proftpd proftpd-core proftpd-mod-crypto
 installed pure-ftpd || unpack pureftpd pure-ftpd
+installed nginx || unpack nginx nginx
 unpack wordpress wordpress
