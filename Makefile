@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes: most tests wait for a server, and every process has its own.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help venv demo test lint check bench fmt clean
+.PHONY: help venv demo test lint check bench bench-second bench-large fmt clean
 # `check` looks before it tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -16,6 +16,8 @@ help:
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"
+	@echo "make bench-second  the second run, with nothing or one file changed (a quarter of an hour)"
+	@echo "make bench-large   100,000 files: time and memory (three minutes)"
 	@echo "make fmt     format, and mend what lint can mend"
 	@echo "make clean   remove $(VENV) and caches (not .cache, which holds downloads)"
 	@echo "PYTHON=$(PYTHON) makes $(VENV); it must be 3.11 or later"
@@ -47,6 +49,12 @@ check: lint test
 bench: venv
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.report
+
+bench-second: venv
+	$(BIN)/python -m benchmarks.second_run
+
+bench-large: venv
+	$(BIN)/python -m benchmarks.many_files
 
 fmt: venv
 	$(BIN)/ruff format

@@ -1,4 +1,4 @@
-"""rclone: `copy --transfers 8 --checkers 8`, with its own defaults."""
+"""rclone: `copy` or `sync`, `--transfers 8 --checkers 8`, with its own defaults."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from benchmarks.outcome import Run
 
 
 class Rclone:
-    """Seconds of the whole command. It resumes no TLS sessions: some servers refuse it."""
+    """Seconds of the whole command. It resumes no TLS sessions: some servers refuse it.
+
+    command: `copy`, or `sync`, which also removes what the source does not have.
+    """
 
     name = "rclone"
     ours = False
+
+    def __init__(self, command: str = "copy") -> None:
+        self._command = command
 
     def missing(self) -> str | None:
         if shutil.which("rclone"):
@@ -34,7 +40,7 @@ class Rclone:
             "RCLONE_FTP_EXPLICIT_TLS": str(server.tls).lower(),
             "RCLONE_FTP_NO_CHECK_CERTIFICATE": "true",
         }
-        argv = ["rclone", "copy", "--create-empty-src-dirs"]
+        argv = ["rclone", self._command, "--create-empty-src-dirs"]
         argv += ["--transfers", str(CONNECTIONS), "--checkers", str(CONNECTIONS)]
         return run_peer([*argv, str(job.tree), f":ftp:{job.remote_dir}"], job, environment)
 
