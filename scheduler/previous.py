@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from siteferry.dispatch.work import Work
-from siteferry.errors import DocumentDamaged
-from siteferry.ftp.directories import are_directories
-from siteferry.ftp.documents import exists, read_document
+from siteferry.errors import DocumentDamaged, SiteferryError
+from siteferry.ftp.documents import ask_and_read, read_document, told_to_exist
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal
@@ -46,22 +45,27 @@ def look_back(work: Work, session: Session) -> Previous:
     """
     base = work.base
     empty = nothing_before(work)
-    # Nothing of ours can stand in a base that is not there: two questions less.
-    known = are_directories(session, [base.path])
+    # All in one write. Nothing of ours stands in a base that is not there, whatever else is said.
+    asked = [f"CWD {base.path}", f"SIZE {base.journal}", f"SIZE {base.manifest}"]
+    (entered, journal, manifest), content = ask_and_read(session, asked, base.manifest)
+    if not entered.ok:
+        return Previous(empty, _without_manifest(work), True)
     warnings: list[str] = []
-    if known:
+    there = told_to_exist(manifest, base.manifest)
+    if told_to_exist(journal, base.journal):
         open_run, warnings = _settle_open_publish(work, session)
         if open_run:
             return Previous(empty, _without_manifest(work), True, tuple(warnings))
-        if exists(session, base.manifest):
-            try:
-                manifest = manifests.decode(read_document(session, base.manifest))
-            except DocumentDamaged as error:
-                if work.website.compare == "manifest":
-                    raise
-                warnings.append(f"{error}: the files are compared with the server's listing")
-            else:
-                return Previous(manifest, _with_manifest(work), False, tuple(warnings))
+        there, content = True, read_document(session, base.manifest)
+    if there:
+        if isinstance(content, SiteferryError):
+            raise content
+        try:
+            return Previous(manifests.decode(content), _with_manifest(work), False, tuple(warnings))
+        except DocumentDamaged as error:
+            if work.website.compare == "manifest":
+                raise
+            warnings.append(f"{error}: the files are compared with the server's listing")
     return Previous(empty, _without_manifest(work), True, tuple(warnings))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import SiteferryError
-from siteferry.ftp.documents import write_document
+from siteferry.ftp.documents import store_document
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
@@ -50,6 +50,7 @@ class PublishStep:
             return Finish()
         with work.session() as session:
             journal = find_journal(session, work.base)
+            untouched = False
             conflicts: Mapping[str, SiteferryError] = {}
             if journal is None or journal.run != work.member.run:
                 _check(work, wanted)
@@ -58,8 +59,9 @@ class PublishStep:
                 if conflicts and work.claim.facts["on_failure"] != "publish":
                     return Finish(outcomes=_refused(work, conflicts, wanted))
                 journal = _put_journal(work, session, plan)
+                untouched = True
             work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
-            result = carry_out(session, work.base, journal, work.check)
+            result = carry_out(session, work.base, journal, work.check, untouched=untouched)
             _sweep(work, session)
         seconds = round(result.mixed_seconds, 3)
         _log.info("published", files=len(journal.moves), mixed_seconds=seconds)
@@ -162,8 +164,9 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
     journal = replace(
         plan.journal, manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest)
     )
-    prepare_staging(session, base, run)
-    write_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
+    if run not in session.prepared:
+        prepare_staging(session, base, run)
+    store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()
     write_journal(session, base, journal)
     return journal

@@ -18,6 +18,8 @@ from siteferry.report.printer import choose_printer, progress_stream
 from siteferry.run import RunState, Snapshot
 
 POLL_SECONDS = 0.1
+_FIRST_POLLS, _FIRST_POLL_SECONDS = 40, 0.025
+"""A run with little to do is over before a person could read a line of progress."""
 NO_WORKER_SECONDS = 10.0
 
 
@@ -41,6 +43,7 @@ def follow(
     runs, slots = Runs(connection), SlotLedger(connection)
     ended: dict[str, Snapshot] = {}
     alone_since: float | None = None
+    looks = 0
     stream = progress_stream(json)
     with choose_printer(stream.isatty(), json, quiet) as printer:
         while True:
@@ -68,7 +71,8 @@ def follow(
                     )
             else:
                 alone_since = None
-            time.sleep(POLL_SECONDS)
+            looks += 1
+            time.sleep(_FIRST_POLL_SECONDS if looks < _FIRST_POLLS else POLL_SECONDS)
 
 
 def conclude(snapshots: Sequence[Snapshot], *, json: bool, many: bool) -> int:

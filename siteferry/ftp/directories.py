@@ -138,8 +138,11 @@ def remove_tree(session: Session, directory: str, known_files: Iterable[str] = (
     Raises:
         SiteferryError: something stays behind.
     """
-    session.burst([f"DELE {path}" for path in known_files])
-    reply = session.burst([f"RMD {directory}"])[0]
+    # Not from within: Pure-FTPd ends a session (421) whose directory has gone.
+    leave = f"CWD {posixpath.dirname(directory)}"
+    reply = session.burst([*(f"DELE {path}" for path in known_files), leave, f"RMD {directory}"])[
+        -1
+    ]
     if reply.ok or not are_directories(session, [directory]):
         return
     before = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from siteferry.errors import DocumentDamaged, NotPermitted, SiteferryError
 from siteferry.ftp.directories import file_sizes
-from siteferry.ftp.receive import EndedUnannounced, receive
-from siteferry.ftp.replies import error_for
+from siteferry.ftp.receive import EndedUnannounced, receive, refused_reading
+from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.ftp.transfer import finish_upload, open_transfer
 
@@ -22,8 +23,27 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
         DocumentDamaged: it is larger than `largest_bytes`.
         SiteferryError: it cannot be read; SessionLost: the session is suspect.
     """
+    _, content = ask_and_read(session, [], path, largest_bytes)
+    if isinstance(content, SiteferryError):
+        raise content
+    return content
+
+
+def ask_and_read(
+    session: Session, commands: Sequence[str], path: str, largest_bytes: int = LARGEST_BYTES
+) -> tuple[list[Reply], bytes | SiteferryError]:
+    """Send `commands`, and read a remote file in the same three round trips.
+
+    Returns:
+        The replies to `commands`, and the content, or why the server does not give it.
+
+    Raises:
+        SessionLost: the session is suspect; DocumentDamaged: as for `read_document`.
+    """
     doing = f"reading {path}"
-    opening = open_transfer(session, "RETR", path, doing, confirmed=True)
+    opening = open_transfer(session, "RETR", path, doing, commands, confirmed=True)
+    if opening.refusal is not None:
+        return opening.prelude, refused_reading(opening.refusal)
     content = bytearray()
 
     def take(chunk: memoryview) -> None:
@@ -34,21 +54,40 @@ def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTE
     ending = receive(session, opening.connection(), doing, take)
     if isinstance(ending, EndedUnannounced):
         if file_sizes(session, [path])[path] != len(content):
-            raise ending
+            return opening.prelude, ending
     elif isinstance(ending, SiteferryError):
-        raise ending
-    return bytes(content)
+        return opening.prelude, ending
+    return opening.prelude, bytes(content)
 
 
-def write_document(session: Session, path: str, content: bytes) -> None:
-    """Store `content` under `path` and read it back.
+def write_document(
+    session: Session, path: str, content: bytes, commands: Sequence[str] = ()
+) -> list[Reply]:
+    """Store `content` under `path` and read it back; gives the replies to `commands`, which travel
+    in front of it.
 
     Raises:
         DocumentDamaged: what came back differs.
         SiteferryError: the server refused; SessionLost: the session is suspect.
     """
+    replies = store_document(session, path, content, commands)
+    back = read_document(session, path, max(len(content), 1))
+    if hashlib.sha256(back).digest() != hashlib.sha256(content).digest():
+        raise DocumentDamaged(f"{path} came back from the server other than it was sent")
+    return replies
+
+
+def store_document(
+    session: Session, path: str, content: bytes, commands: Sequence[str] = ()
+) -> list[Reply]:
+    """Store `content` under `path`; gives the replies to `commands`, which travel in front of it.
+    What the server has kept of it is for the caller to look at.
+
+    Raises:
+        SiteferryError: the server refused; SessionLost: the session is suspect.
+    """
     doing = f"storing {path}"
-    opening = open_transfer(session, "STOR", path, doing, confirmed=True)
+    opening = open_transfer(session, "STOR", path, doing, commands, confirmed=True)
     data = opening.connection()
     try:
         data.sendall(content)
@@ -57,9 +96,7 @@ def write_document(session: Session, path: str, content: bytes) -> None:
         # kept settles the rest.
         session.on_activity()
     finish_upload(session, data, doing)
-    back = read_document(session, path, max(len(content), 1))
-    if hashlib.sha256(back).digest() != hashlib.sha256(content).digest():
-        raise DocumentDamaged(f"{path} came back from the server other than it was sent")
+    return opening.prelude
 
 
 def exists(session: Session, path: str) -> bool:
@@ -68,7 +105,11 @@ def exists(session: Session, path: str) -> bool:
     Raises:
         SiteferryError: the server's answer is neither yes nor a plain "no such file".
     """
-    reply = session.burst([f"SIZE {path}"])[0]
+    return told_to_exist(session.burst([f"SIZE {path}"])[0], path)
+
+
+def told_to_exist(reply: Reply, path: str) -> bool:
+    """What a reply to SIZE says of it; raises as `exists`."""
     if reply.code == 213:
         return True
     if reply.code == 550 and not isinstance(error_for(reply, "looking"), NotPermitted):

@@ -17,6 +17,8 @@ from siteferry.ftp.directories import (
 )
 from siteferry.ftp.documents import exists, read_document, write_document
 from siteferry.ftp.renames import Rename, rename_all
+from siteferry.ftp.replies import error_for
+from siteferry.ftp.sending import size_of
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.publish.staging import Base
@@ -68,10 +70,17 @@ def _checked(journal: Journal, base: Base) -> Journal:
 
 def write_journal(session: Session, base: Base, journal: Journal) -> None:
     """Put the journal on the server: read back under a staged name, then renamed, so that a
-    journal that stands is always whole. From here on the publish is only ever finished."""
+    journal that stands is always whole. From here on the publish is only ever finished.
+
+    Of the manifest, which is staged by now, only the size is looked at: it has its own checksum,
+    and one that is damaged costs a comparison with the listing, nothing more.
+    """
     draft = posixpath.join(journal.staging, ".htjournal")
     content = journals.encode(journal)
-    write_document(session, draft, content)
+    staged = _staged(journal, journal.manifest.staged)
+    held = write_document(session, draft, content, [f"SIZE {staged}"])[0]
+    if held.code == 550 or size_of(held) not in (journal.manifest.size, None):
+        raise DocumentDamaged(f"{staged} has another size on the server than was sent")
     refused = rename_all(session, [Rename(draft, base.journal, len(content))])
     # The first move from one directory into another: nothing of the site has been touched yet.
     session.profile.rename_across = not refused
@@ -92,6 +101,8 @@ def carry_out(
     journal: Journal,
     may_go_on: Callable[[], None],
     clock: Callable[[], float] = time.monotonic,
+    *,
+    untouched: bool = False,
 ) -> Published:
     """Do all that the journal says and has not been done yet; it is removed last.
 
@@ -100,21 +111,34 @@ def carry_out(
 
     Args:
         may_go_on: called before each burst; raises LeaseLost when this worker must stop writing.
+        untouched: the journal was written just now, so nothing of it can have been done.
 
     Raises:
         SessionLost: the session is suspect; call again with another one.
         LeaseLost: from `may_go_on`.
     """
     result = Published()
-    if exists(session, _staged(journal, journal.manifest.staged)):
+    if untouched or exists(session, _staged(journal, journal.manifest.staged)):
         _replace(session, base, journal, may_go_on, result, clock)
     else:
         _check_replaced(session, base, journal)
     may_go_on()
     remove_empty_directories(session, [base.live(path) for path in journal.empty])
     trash = [_staged(journal, a.trash) for a in (*journal.clear, *journal.remove)]
-    remove_tree(session, journal.staging, trash)
-    session.command(f"DELE {base.journal}", "removing the publish journal")
+    # Not from within: Pure-FTPd ends a session (421) whose directory has gone.
+    *_, removed, deleted = session.burst(
+        [
+            *(f"DELE {path}" for path in trash),
+            f"CWD {base.path}",
+            f"RMD {journal.staging}",
+            f"DELE {base.journal}",
+        ]
+    )
+    if not removed.ok:
+        # Something that the journal does not name is in it: transfers that were cut off.
+        remove_tree(session, journal.staging)
+    if not deleted.ok and exists(session, base.journal):
+        raise error_for(deleted, "removing the publish journal")
     return result
 
 

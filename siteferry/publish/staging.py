@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from siteferry.errors import RemoteDirectoryRefused, SiteferryError
-from siteferry.ftp.directories import are_directories, list_names, make_directories, remove_tree
+from siteferry.ftp.directories import remove_tree
+from siteferry.ftp.listing import list_directories
+from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.run import Member, RunState
@@ -76,9 +78,10 @@ def prepare_staging(session: Session, base: Base, run: str) -> None:
     chain = [staging]
     while (above := posixpath.dirname(chain[0])) != "/":
         chain.insert(0, above)
-    _, refused = make_directories(session, chain)
-    if staging in refused:
-        cause = refused[staging]
+    *made, entered = session.burst([*(f"MKD {path}" for path in chain), f"CWD {staging}"])
+    if not entered.ok:
+        # A server that says of a directory that it is there refuses to make it, too.
+        cause = error_for(made[-1] if not made[-1].ok else entered, f"making {staging}")
         raise RemoteDirectoryRefused(
             f"the remote directory {base.remote_dir} cannot be written",
             reply=cause.reply,
@@ -101,10 +104,8 @@ def remove_old_stagings(
         own: the run that does this.
         state_of: the ledger's word on a run; None: it does not know it.
     """
-    if not are_directories(session, [base.path]):
-        return []
     removed: list[str] = []
-    for name in list_names(session, base.path)[0]:
+    for name in _directories_in(session, base):
         if name == own or not _is_dead(name, state_of, now):
             continue
         try:
@@ -116,6 +117,17 @@ def remove_old_stagings(
         else:
             removed.append(name)
     return removed
+
+
+def _directories_in(session: Session, base: Base) -> list[str]:
+    for _, entries in list_directories(session, [base.path]):
+        if isinstance(entries, SiteferryError):
+            if session.lost:
+                raise entries
+            _log.warning("cannot look for old staging directories", error=str(entries))
+            return []
+        return [entry.name for entry in entries if entry.kind == "directory"]
+    return []
 
 
 def _is_dead(name: str, state_of: Callable[[str], RunState | None], now: dt.datetime) -> bool:
