@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from siteferry.run import RunState, Snapshot
 from tests.inline import import_now
-from tests.installation import BASE_NAME, Installation, tree_of, write_tree
+from tests.installation import BASE_NAME, Installation, put_on_server, tree_of, write_tree
 from tests.private_redis import RedisServer
 from tests.servers.base import FtpServer
 
@@ -26,6 +25,7 @@ class Site:
     def __init__(self, folder: Path, redis: RedisServer, server: FtpServer, **website: object):
         self.installation = Installation(folder, redis=redis.url)
         self.source = self.installation.add_site(server, **website)  # type: ignore[arg-type]
+        self.server = server
         self.live = server.root / "public_html"
         self.redis = redis
         write_tree(self.source, FILES)
@@ -40,10 +40,7 @@ class Site:
 
     def put(self, files: dict[str, str]) -> None:
         """Put files on the server that siteferry does not know of, as the account's own."""
-        write_tree(self.live, files)
-        for folder in {self.live / path.partition("/")[0] for path in files}:
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, self.live.stat().st_uid, self.live.stat().st_gid)
+        put_on_server(self.server, files)
 
     def there(self, path: str) -> bool:
         return (self.live / path).exists()
