@@ -197,3 +197,20 @@ def test_what_is_to_be_deleted_and_what_takes_its_place_do_not_meet(site: Site) 
     assert done.state is RunState.DONE, (done.error, done.failures)
     assert (site.live / "blog").read_text() == "a file now"
     assert (site.live / "page-1.html/index.html").read_text() == "a directory now"
+
+
+def test_another_website_inside_the_remote_directory_is_not_touched(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SamKirkland/ftp-deploy #143, #337: the outer site's deletes took the inner one with them."""
+    monkeypatch.setenv("PASSWORD_OF_SHOP", site.server.password)
+    inner = site.installation.add_site(site.server, "shop", remote="public_html/shop")
+    write_tree(inner, {"index.html": "the shop's"})
+    assert import_now(site.installation, site.redis, "shop").state is RunState.DONE
+    site.put({"foreign.txt": "nobody's"})
+    done = site.run(delete="all", max_delete="100%")
+    assert (done.state, done.deleted) == (RunState.DONE, 1), done
+    assert site.there("shop/index.html")
+    assert site.there(f"shop/{BASE_NAME}/.htmanifest")
+    assert site.run(purge=True).state is RunState.DONE
+    assert site.there("shop/index.html")
