@@ -52,8 +52,12 @@ def base_of(remote_dir: str, staging_dir: str | None) -> Base:
 
     Names begin with `.ht`, which Apache's stock configuration does not serve.
     """
-    root = posixpath.normpath("/" + remote_dir.strip("/"))
-    return Base(staging_dir or posixpath.join(root, BASE_NAME), root)
+    root = _absolute(remote_dir)
+    return Base(_absolute(staging_dir) if staging_dir else posixpath.join(root, BASE_NAME), root)
+
+
+def _absolute(directory: str) -> str:
+    return posixpath.normpath("/" + directory.strip("/"))
 
 
 def staged_name(member: Member, token: str, index: int) -> str:
@@ -67,23 +71,33 @@ def trash_name(index: int) -> str:
 
 
 def prepare_staging(session: Session, base: Base, run: str) -> None:
-    """Make the staging directory of `run` and what leads to it.
+    """Make the staging directory of `run`, the remote directory, and what leads to both.
 
     Raises:
         RemoteDirectoryRefused: the server does not let us.
     """
     staging = base.staging(run)
-    chain = [staging]
-    while (above := posixpath.dirname(chain[0])) != "/":
-        chain.insert(0, above)
-    _, refused = make_directories(session, chain)
-    if staging in refused:
-        cause = refused[staging]
-        raise RemoteDirectoryRefused(
-            f"the remote directory {base.remote_dir} cannot be written",
-            reply=cause.reply,
-            next_step="Check ftp.remote_dir, and that the FTP account may write there.",
-        ) from cause
+    # The remote directory leads to the staging directory, unless that was configured elsewhere.
+    _, refused = make_directories(
+        session, list(dict.fromkeys([*_chain(staging), *_chain(base.remote_dir)]))
+    )
+    for directory in (staging, base.remote_dir):
+        if directory in refused:
+            cause = refused[directory]
+            raise RemoteDirectoryRefused(
+                f"the remote directory {base.remote_dir} cannot be written",
+                reply=cause.reply,
+                next_step="Check ftp.remote_dir, and that the FTP account may write there.",
+            ) from cause
+
+
+def _chain(directory: str) -> list[str]:
+    """An absolute directory and all above it but the root, parents first."""
+    chain: list[str] = []
+    while directory != "/":
+        chain.insert(0, directory)
+        directory = posixpath.dirname(directory)
+    return chain
 
 
 def remove_old_stagings(
