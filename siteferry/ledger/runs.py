@@ -157,7 +157,7 @@ class Runs:
     def previous_parts(self, run: str, directories: Sequence[str]) -> dict[str, str]:
         """The last manifest's parts for these directories; one that it did not know is absent."""
         if not directories:
-            return {}
+            return {}  # Redis refuses a question for nothing
         key, client = self.connection.keys.previous(run), self.connection.client
         texts = self.connection.call(lambda: client.hmget(key, list(directories)))
         return {d: text for d, text in zip(directories, texts, strict=True) if text is not None}

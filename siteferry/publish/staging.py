@@ -54,8 +54,12 @@ def base_of(remote_dir: str, staging_dir: str | None) -> Base:
 
     Names begin with `.ht`, which Apache's stock configuration does not serve.
     """
-    root = posixpath.normpath("/" + remote_dir.strip("/"))
-    return Base(staging_dir or posixpath.join(root, BASE_NAME), root)
+    root = _absolute(remote_dir)
+    return Base(_absolute(staging_dir) if staging_dir else posixpath.join(root, BASE_NAME), root)
+
+
+def _absolute(directory: str) -> str:
+    return posixpath.normpath("/" + directory.strip("/"))
 
 
 def staged_name(member: Member, token: str, index: int) -> str:
@@ -69,24 +73,36 @@ def trash_name(index: int) -> str:
 
 
 def prepare_staging(session: Session, base: Base, run: str) -> None:
-    """Make the staging directory of `run` and what leads to it.
+    """Make the staging directory of `run`, the remote directory, and what leads to both.
 
     Raises:
         RemoteDirectoryRefused: the server does not let us.
     """
     staging = base.staging(run)
-    chain = [staging]
-    while (above := posixpath.dirname(chain[0])) != "/":
-        chain.insert(0, above)
-    *made, entered = session.burst([*(f"MKD {path}" for path in chain), f"CWD {staging}"])
-    if not entered.ok:
-        # A server that says of a directory that it is there refuses to make it, too.
-        cause = error_for(made[-1] if not made[-1].ok else entered, f"making {staging}")
-        raise RemoteDirectoryRefused(
-            f"the remote directory {base.remote_dir} cannot be written",
-            reply=cause.reply,
-            next_step="Check ftp.remote_dir, and that the FTP account may write there.",
-        ) from cause
+    # The remote directory leads to the staging directory, unless that was configured elsewhere.
+    chain = list(dict.fromkeys([*_chain(base.remote_dir), *_chain(staging)]))
+    needed = list(dict.fromkeys([base.remote_dir, staging]))
+    replies = session.burst([*(f"MKD {path}" for path in chain), *(f"CWD {p}" for p in needed)])
+    made = dict(zip(chain, replies, strict=False))
+    for directory, entered in zip(needed, replies[len(chain) :], strict=True):
+        if not entered.ok:
+            # A server that says of a directory that it is there refuses to make it, too.
+            refused = made.get(directory, entered)
+            cause = error_for(entered if refused.ok else refused, f"making {directory}")
+            raise RemoteDirectoryRefused(
+                f"the remote directory {base.remote_dir} cannot be written",
+                reply=cause.reply,
+                next_step="Check ftp.remote_dir, and that the FTP account may write there.",
+            ) from cause
+
+
+def _chain(directory: str) -> list[str]:
+    """An absolute directory and all above it but the root, parents first."""
+    chain: list[str] = []
+    while directory != "/":
+        chain.insert(0, directory)
+        directory = posixpath.dirname(directory)
+    return chain
 
 
 def remove_old_stagings(
