@@ -251,9 +251,15 @@ class RunError(SiteferryError):
 
 
 class TargetHeld(RunError):
-    """Another run holds the target."""
+    """Another run holds the target; `run` names it where the ledger knows it."""
 
     exit_code = 5
+
+    def __init__(
+        self, message: str, *, run: str = "", reply: str | None = None, next_step: str = ""
+    ) -> None:
+        self.run = run
+        super().__init__(message, reply=reply, next_step=next_step)
 
 
 class SafetyLimit(RunError):

@@ -61,6 +61,7 @@ class Runs:
         if not ok:
             raise TargetHeld(
                 f"run {answer} holds the target of {new.site}",
+                run=answer,
                 next_step=f"Wait for it (siteferry watch {answer}), then start again.",
             )
         return members(answer)

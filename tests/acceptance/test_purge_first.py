@@ -68,9 +68,7 @@ def test_the_root_directory_is_emptied_only_where_the_website_allows_it(
     installation = Installation(tmp_path)
     put_on_server(server, {"inbox": "not the website's"}, below="mail")
     for allowed in (False, True):
-        source = installation.add_site(
-            server, ftp={"remote_dir": "/"}, allow_purge_root=allowed
-        )
+        source = installation.add_site(server, ftp={"remote_dir": "/"}, allow_purge_root=allowed)
         write_tree(source, {"index.html": "new"})
         done = installation.run("import", "example", "--purge-first", "--yes", "--json", "-q")
         assert (done.code, (server.root / "mail/inbox").exists()) == (
