@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 import click
 
+from siteferry.cli.ad_hoc_password import WithPassword
 from siteferry.cli.following import POLL_SECONDS, follow
 from siteferry.cli.ledger_access import Ledger, open_ledger
 from siteferry.cli.options import GlobalOptions
 from siteferry.errors import NoWorker, SiteferryError, TargetHeld
+from siteferry.ledger.accounts import StoppedAccounts
+from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import RunState, Snapshot
 from siteferry.settings import Settings
-from siteferry.websites import Website, check_sources
+from siteferry.websites import Website, account, check_sources
 from siteferry.websites.run_options import RunOptions
 
 INTERRUPTED = 130
@@ -87,6 +90,9 @@ class Launch:
                 )
             except KeyboardInterrupt:
                 if self._end(runs, RunState.CANCELLED, None):
+                    states = [Runs(self.ledger.connection).state(run) for run in runs]
+                    if RunState.CANCELLED not in states:
+                        continue  # all had ended by then, and are reported as they did
                     click.echo("interrupted: nothing of the live site was touched", err=True)
                     return None
                 click.echo(
@@ -108,9 +114,15 @@ class Launch:
 
 @contextmanager
 def launching(
-    options: GlobalOptions, settings: Settings, websites: Sequence[Website]
+    options: GlobalOptions,
+    settings: Settings,
+    websites: Sequence[Website],
+    supplied: WithPassword | None = None,
 ) -> Iterator[Launch]:
     """Open the ledger, and bring a worker along where it is the private one.
+
+    Args:
+        supplied: for a website without a file, its password.
 
     Raises:
         ConfigurationError: the private worker would not find a source of `websites`.
@@ -126,5 +138,8 @@ def launching(
                 check_sources(website, settings)
             from siteferry.cli.own_worker import own_worker
 
-            check = stack.enter_context(own_worker(options, settings, ledger))
+            brought = supplied.environment if supplied is not None else {}
+            check = stack.enter_context(own_worker(options, settings, ledger, brought))
+        if supplied is not None and supplied.typed:
+            StoppedAccounts(ledger.connection).resume(account(websites[0]))
         yield Launch(settings, ledger, check, others)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from siteferry.credentials.resolve import resolve_login
-from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.errors import CredentialAbsent, CredentialElsewhere, LeaseLost, SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.pool import Account
 from siteferry.ftp.session import Session
@@ -103,7 +103,7 @@ class Work:
     @cached_property
     def website(self) -> Website:
         """The website as this run sees it."""
-        known = self.runtime.website(self.claim.facts["site"], self.member.run)
+        known = self.runtime.website(self.claim.facts["site"], self.member.run, self.options.ad_hoc)
         return self.options.applied(known)
 
     @cached_property
@@ -122,7 +122,16 @@ class Work:
             yield session
 
     def _login(self, fresh: bool) -> tuple[str, Secret]:
-        login = resolve_login(self.website, self.runtime.stores, fresh=fresh)
+        ad_hoc = self.options.ad_hoc
+        try:
+            login = resolve_login(self.website, self.runtime.stores, fresh=fresh)
+        except CredentialAbsent as error:
+            if ad_hoc is None or not ad_hoc.brought:
+                raise
+            # The private server is one for all commands of a user, and each has its worker.
+            raise CredentialElsewhere(
+                f"the password of {ad_hoc.account_text} is with the worker of another command"
+            ) from error
         return login.username, login.password
 
     def seconds(self) -> float:
