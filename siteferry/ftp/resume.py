@@ -11,10 +11,9 @@ from siteferry.ftp.sending import (
     Part,
     Sent,
     Upload,
-    after,
+    look,
     send,
     size_of,
-    verdict,
 )
 from siteferry.ftp.session import Session
 from siteferry.ftp.transfer import Opening, abandon, open_transfer
@@ -66,11 +65,7 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
             except BaseException:
                 abandon(session, opening.connection())
                 raise
-    if not isinstance(sent, Sent):
-        return sent
-    if sent.owed is not None:
-        sent.owed.settle()
-    return verdict(session, sent, session.burst(after(session, sent)))
+    return look(session, sent) if isinstance(sent, Sent) else sent
 
 
 def _adopt(session: Session, upload: Upload, part: Part) -> int:
