@@ -143,6 +143,7 @@ def _conduct(work: Work, parts: Mapping[str, Kept]) -> Conduct:
         moved=lambda _bytes: _check(work),
         keep=lambda upload, part: work.keep(_kept(upload, part, parts)),
         yields=lambda: _has_had_its_time(work),
+        remember=work.runtime.hashes.remember,
         pace=Pace(rate),
     )
 

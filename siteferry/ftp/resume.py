@@ -11,6 +11,7 @@ from siteferry.ftp.sending import (
     Part,
     Sent,
     Upload,
+    finish,
     look,
     send,
     size_of,
@@ -51,7 +52,7 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
         except SourceError as error:
             return error
         if 0 < offset == reader.size:
-            sent: Sent | Part | SiteferryError = Sent(upload, reader.finish())
+            sent: Sent | Part | SiteferryError = Sent(upload, finish(reader, conduct))
         else:
             may_append = part.ended and held == offset
             opening = _go_on(session, upload, reader, offset, may_append) if offset else None

@@ -16,6 +16,7 @@ from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.ftp.sockets import told
 from siteferry.ftp.transfer import Owed, abandon, end_early, finish_upload
+from siteferry.tree.content_hashes import FileState
 from siteferry.tree.reading import Digest, SourceReader
 from siteferry.tree.scan import FoundFile
 
@@ -80,11 +81,13 @@ class Conduct:
     keep: called with what stands of a file: each second of a long one, when it yields, and when an
         error leaves open what has become of it.
     yields: whether a long file is to stop at the next border of a chunk; a Part is its outcome.
+    remember: called with what has been read of a whole file, so that nobody need read it again.
     """
 
     moved: Callable[[int], None] = lambda _bytes: None
     keep: Callable[[Upload, Part], None] = lambda _upload, _part: None
     yields: Callable[[], bool] = lambda: False
+    remember: Callable[[FileState, Digest], None] = lambda _state, _digest: None
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.monotonic
 
@@ -127,7 +130,7 @@ def send(
     doing = f"storing {upload.found.path}"
     try:
         done = _send_chunks(session, upload, reader, data, conduct)
-        digest = reader.finish() if done else None
+        digest = finish(reader, conduct) if done else None
     except SourceError as error:
         # The part that was sent stands under a name that nothing will ever refer to.
         return _end_quietly(session, data, doing, error)
@@ -149,6 +152,18 @@ def send(
         conduct.keep(upload, part)
         return doubt or part
     return Sent(upload, digest, doubt)
+
+
+def finish(reader: SourceReader, conduct: Conduct) -> Digest:
+    """The digest of a file that was read to its end. It counts for the file itself, so it is
+    remembered whatever becomes of the transfer.
+
+    Raises:
+        SourceChanged: as `SourceReader.finish`.
+    """
+    digest = reader.finish()
+    conduct.remember(FileState.of(reader.opened, reader.opened_ns), digest)
+    return digest
 
 
 def _send_chunks(
