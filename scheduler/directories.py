@@ -127,6 +127,7 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
         ],
         counts={
             "comparing": len(children) - 1,
+            "adopted": len(outcomes),
             "skipped": result.unchanged,
             "files_to_send": len(result.changed),
             "bytes_to_send": sum(file.size for file in result.changed),
@@ -137,7 +138,7 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
 def _ready(work: Work, changed: Sequence[FoundFile]) -> list[Outcome]:
     """Those that stand staged already, by an earlier run, with the content that the source has and
     the permissions that are wanted."""
-    if work.claim.facts.get("adopted", "0") == "0":
+    if work.claim.facts.get("left_staged", "0") == "0":
         return []
     rows = Findings(work.runtime.connection).staged(work.member.run, [f.path for f in changed])
     ready: list[Outcome] = []
