@@ -41,7 +41,7 @@ class PlanStep:
         deleting = _delete_mode(work)
         foreign = foreign_directories(website, settings) if deleting != "none" else frozenset()
         selection = selection_of(website, settings, options, foreign)
-        adopted = emptied = 0
+        left_staged = emptied = 0
         measured: dict[str, float] = {}
         with _session(work) as session:
             limits = limits_for(session.profile.features, session.encoding)
@@ -52,7 +52,7 @@ class PlanStep:
                 emptied = purge_first(work, session, selection)
                 previous = replace(previous, manifest=nothing_before(work), missing=True)
             else:
-                adopted = adopt_staged(work, session)
+                left_staged = adopt_staged(work, session)
         found = selection.of(scan(source_roots(website, settings), rules_of(website)))
         work.moved()
         for path, error in found.failures:
@@ -74,7 +74,7 @@ class PlanStep:
                 "comparison": previous.comparison,
                 "refused": len(refused),
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
-                "adopted": adopted,
+                "left_staged": left_staged,
                 "deleted": emptied,
                 **measured,
             },

@@ -64,7 +64,8 @@ class Launch:
                 return None
             held = error.run
         click.echo(f"{website.name}: finishing run {held} first, whose command is gone", err=True)
-        self.wait([held], as_json=True, quiet=True)
+        if self.wait([held], as_json=True, quiet=True) is None:
+            raise click.Abort
         return start_import(self.ledger.connection, broker, website, options)
 
     def _is_orphan(self) -> bool:

@@ -82,6 +82,7 @@ class Work:
     """In the names of what this attempt stages: a Redis that has lost its last second may give the
     same attempt out twice, what an earlier run has staged is used by a later one, and two workers
     must never write to one name."""
+    _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.begun = self.clock()
@@ -165,6 +166,16 @@ class Work:
         with self.pulse.lock:
             self.pulse.outcomes.append(outcome)
             self.pulse.parts.pop(outcome.path, None)
+
+    def warn_once(self, about: str, text: str) -> None:
+        """Have the run's report say `text`, unless a warning `about` the same is there already.
+
+        Raises:
+            LedgerUnreachable: Redis does not answer.
+        """
+        if about not in self._warned:
+            self.runtime.runs.warn_once(self.member.run, about, text)
+            self._warned.add(about)
 
     def keep(self, part: Kept) -> None:
         """Note what stands of a file that is not finished, for a later attempt to go on with; it is

@@ -14,6 +14,8 @@ from siteferry.ledger.keys import RUN_SECONDS, target_digest
 from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
 
 _MOST_FAILURES = 10_000
+_WARNING = "warning:"
+"""Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,14 @@ class Runs:
         self.connection.call(lambda: self.connection.client.hset(key, mapping=dict(fields)))
 
     def warn(self, run: str, texts: Sequence[str]) -> None:
-        """Replace the run's warnings."""
+        """Replace the warnings of the run's plan."""
         if texts:
             self._replace_list(self.connection.keys.warnings(run), texts)
+
+    def warn_once(self, run: str, about: str, text: str) -> None:
+        """Add a warning, unless the run has one `about` the same: several workers may have it."""
+        key, client = self.connection.keys.run(run), self.connection.client
+        self.connection.call(lambda: client.hsetnx(key, f"{_WARNING}{about}", text))
 
     def snapshot(self, run: str, *, details: bool = True) -> Snapshot:
         """What the ledger knows of a run now; without `details` no failures, workers, warnings.
@@ -132,7 +139,7 @@ class Runs:
             now=seconds + micros / 1e6,
             failures=failures,
             workers=answer[3] if details else {},
-            warnings=answer[4] if details else [],
+            warnings=[*answer[4], *_warnings(facts)] if details else [],
         )
 
     # -- what the plan leaves for the items that follow --------------------------------------------
@@ -222,6 +229,10 @@ class Runs:
                 pipe.execute()
 
         self.connection.call(write)
+
+
+def _warnings(facts: Mapping[str, str]) -> list[str]:
+    return [text for field, text in sorted(facts.items()) if field.startswith(_WARNING)]
 
 
 def _snapshot(
