@@ -25,7 +25,7 @@ def seek_extras(work: Work, look: Look, found: Scan, paths: Sequence[str]) -> li
     """
     tree = work.runtime.runs.tree(work.member.run)
     wanted, uncovered = set(tree["directories"]), set(tree["uncovered"])
-    uncovered |= {path for path, _ in found.failures}
+    uncovered |= found.unseen
     selection = selection_of(
         work.website, work.runtime.settings, work.options, frozenset(tree["foreign"])
     )
@@ -40,12 +40,12 @@ def seek_extras(work: Work, look: Look, found: Scan, paths: Sequence[str]) -> li
                 continue
             if not uncovered.isdisjoint(("", *parents(path), path)):
                 continue
+            if is_directory and selection.may_look_into(path):
+                deeper.append(path)
             if not selection.may_delete(path, is_directory):
                 continue
             extras[path] = "directory" if is_directory else "file"
-            if is_directory:
-                deeper.append(path)
-            else:
+            if not is_directory:
                 planned[path] = ("delete", entry.size or 0)
     findings = Findings(work.runtime.connection)
     findings.add_extras(work.member.run, extras)

@@ -23,6 +23,7 @@ from siteferry.tree import manifest as manifests
 from siteferry.tree.batches import group_directories
 from siteferry.tree.found import Scan
 from siteferry.tree.name_limits import NameLimits, limits_for
+from siteferry.tree.paths import shown
 from siteferry.tree.preflight import check_names
 from siteferry.tree.removal import Removal, check_limit, gone_from_source
 from siteferry.tree.scan import scan
@@ -128,7 +129,7 @@ def _preflight(work: Work, found: Scan, limits: NameLimits) -> tuple[list[str], 
     files = [file.path for directory in found.directories for file in directory.files]
     failures, warnings = check_names(directories, files, limits.below(work.base.remote_dir))
     for path, error in failures:
-        work.failed(path, error)
+        work.failed(shown(path), error)
     return [path for path, _ in failures], warnings
 
 
@@ -157,7 +158,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             "remove_directories": removal.directories,
             "foreign": kept.foreign,
             "refused": kept.refused,
-            "uncovered": [path for path, _ in found.failures],
+            "uncovered": sorted({*found.unseen, *kept.refused}),
             "writes_manifest": previous.missing or work.options.adopt,
         },
     )
