@@ -50,11 +50,13 @@ class DirectoryStep:
         found = Scan((), (), ()) if work.body.get("foreign") else _found(work, paths)
         for path, error in found.failures:
             work.failed(path, error)
+        tree = work.runtime.runs.tree(work.member.run) if seeks_extras else None
         look = Look()
-        if seeks_extras or comparison not in ("manifest", "nothing"):
-            look = look_at(work, paths, found, comparison)
+        if tree or comparison not in ("manifest", "nothing"):
+            wanted = frozenset(tree["directories"]) if tree else None
+            look = look_at(work, paths, found, comparison, wanted)
         result = _compared(work, found, look, comparison)
-        children = seek_extras(work, look, found, paths) if seeks_extras else []
+        children = seek_extras(work, look, found, paths, tree) if tree else []
         return _finish(work, result, children)
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish:
