@@ -9,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from siteferry.errors import RemoteDirectoryRefused, SiteferryError
-from siteferry.ftp.directories import remove_tree
+from siteferry.ftp.directories import (
+    present,
+    present_directories,
+    remove_empty_directories,
+    remove_tree,
+)
 from siteferry.ftp.listing import list_directories
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
@@ -54,8 +59,12 @@ def base_of(remote_dir: str, staging_dir: str | None) -> Base:
 
     Names begin with `.ht`, which Apache's stock configuration does not serve.
     """
-    root = posixpath.normpath("/" + remote_dir.strip("/"))
-    return Base(staging_dir or posixpath.join(root, BASE_NAME), root)
+    root = _absolute(remote_dir)
+    return Base(_absolute(staging_dir) if staging_dir else posixpath.join(root, BASE_NAME), root)
+
+
+def _absolute(directory: str) -> str:
+    return posixpath.normpath("/" + directory.strip("/"))
 
 
 def staged_name(member: Member, token: str, index: int) -> str:
@@ -69,15 +78,14 @@ def trash_name(index: int) -> str:
 
 
 def prepare_staging(session: Session, base: Base, run: str) -> None:
-    """Make the staging directory of `run` and what leads to it.
+    """Make the staging directory of `run` and what leads to it, and the remote directory, which may
+    lie elsewhere.
 
     Raises:
         RemoteDirectoryRefused: the server does not let us.
     """
     staging = base.staging(run)
-    chain = [staging]
-    while (above := posixpath.dirname(chain[0])) != "/":
-        chain.insert(0, above)
+    chain = list(dict.fromkeys([*_leading_to(base.remote_dir), *_leading_to(staging)]))
     *made, entered = session.burst([*(f"MKD {path}" for path in chain), f"CWD {staging}"])
     if not entered.ok:
         # A server that says of a directory that it is there refuses to make it, too.
@@ -87,6 +95,12 @@ def prepare_staging(session: Session, base: Base, run: str) -> None:
             reply=cause.reply,
             next_step="Check ftp.remote_dir, and that the FTP account may write there.",
         ) from cause
+
+
+def _leading_to(directory: str) -> list[str]:
+    """Absolute directories down to this one, without the root."""
+    parts = directory.strip("/").split("/")
+    return ["/" + "/".join(parts[: n + 1]) for n in range(len(parts)) if parts[0]]
 
 
 def remove_old_stagings(
@@ -117,6 +131,29 @@ def remove_old_stagings(
         else:
             removed.append(name)
     return removed
+
+
+def remove_own(session: Session, base: Base) -> None:
+    """Remove siteferry's documents and all staging directories, and the base unless something else
+    is in it: it may be a directory that was there before.
+
+    Raises:
+        SiteferryError: something of it stays behind.
+    """
+    if base.path not in present_directories(session, [base.path]):
+        return
+    documents = [base.manifest, base.journal]
+    replies = dict(zip(documents, session.burst([f"DELE {d}" for d in documents]), strict=True))
+    for document in present(session, documents):
+        raise error_for(replies[document], f"deleting {document}")
+    for _, entries in list_directories(session, [base.path]):
+        if isinstance(entries, SiteferryError):
+            raise entries
+        for entry in entries:
+            if entry.kind == "directory" and _RUN_NAME.fullmatch(entry.name):
+                remove_tree(session, base.staging(entry.name))
+    if base.path != base.remote_dir:
+        remove_empty_directories(session, [base.path])
 
 
 def _directories_in(session: Session, base: Base) -> list[str]:
