@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from siteferry.dispatch.work import Work
-from siteferry.errors import SiteferryError
+from siteferry.errors import SiteferryError, TargetHeld
 from siteferry.ftp.documents import store_document
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
@@ -52,7 +52,13 @@ class PublishStep:
             journal = find_journal(session, work.base)
             untouched = False
             conflicts: Mapping[str, SiteferryError] = {}
-            if journal is None or journal.run != work.member.run:
+            if journal is not None and journal.run != work.member.run:
+                # It was begun while this run transferred, by a machine with another ledger.
+                raise TargetHeld(
+                    f"run {journal.run} has begun to publish in the same place",
+                    next_step="Run the same import again: it finishes that publish first.",
+                )
+            if journal is None:
                 _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
@@ -60,7 +66,11 @@ class PublishStep:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
                 journal = _put_journal(work, session, plan)
                 untouched = True
-            work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
+            # When all is done and only the end was not told, the next attempt finds them made.
+            made = max(len(journal.directories), int(work.claim.facts.get("dirs_to_make", 0)))
+            work.runtime.runs.set_fields(
+                work.member.run, {"publishing_since": time.time(), "dirs_to_make": made}
+            )
             result = carry_out(session, work.base, journal, work.check, untouched=untouched)
             _sweep(work, session)
         seconds = round(result.mixed_seconds, 3)
@@ -69,7 +79,7 @@ class PublishStep:
             outcomes=_refused(work, {**result.failed, **conflicts}, wanted),
             fields={"publish_seconds": seconds},
             counts={
-                "dirs_created": len(journal.directories),
+                "dirs_created": made,
                 "deleted": sum(aside.path not in result.failed for aside in journal.remove),
             },
         )
@@ -164,7 +174,8 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
     journal = replace(
         plan.journal, manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest)
     )
-    if run not in session.prepared:
+    # An earlier attempt may have done all, and removed it with its journal.
+    if run not in session.prepared or work.member.attempt > 1:
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()
