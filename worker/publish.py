@@ -18,7 +18,7 @@ from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal, write_journal
-from siteferry.publish.observe import observe
+from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
     MANIFEST_NAME,
     prepare_staging,
@@ -80,12 +80,17 @@ class PublishStep:
             fields={"publish_seconds": seconds},
             counts={
                 "dirs_created": made,
-                "deleted": sum(aside.path not in result.failed for aside in journal.remove),
+                "deleted": len(_deleted(journal, wanted) - result.failed.keys()),
             },
         )
 
     def give_up(self, work: Work, error: SiteferryError) -> None:
         """The run ends; a journal that stands is finished by the next command."""
+
+
+def _deleted(journal: Journal, wanted: Wanted) -> set[str]:
+    cleared = {aside.path for aside in journal.clear}.intersection(wanted.removal.files)
+    return cleared | {aside.path for aside in journal.remove}
 
 
 def gather(work: Work) -> Wanted:
@@ -154,6 +159,8 @@ def _check_plan(work: Work, wanted: Wanted) -> None:
 
 
 def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
+    if doubtful := wanted.doubtful:
+        wanted = wanted.forgetting(one_file(session, work.base, doubtful))
     observed = observe(session, work.base, wanted.new_directories, wanted.new_files)
     return plan_publish(
         wanted,

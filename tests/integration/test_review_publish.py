@@ -104,3 +104,24 @@ def test_what_could_not_be_deleted_is_still_known_as_published(site: Site) -> No
     os.chown(site.live / "blog", owner.st_uid, owner.st_gid)
     assert site.run(delete="published", max_delete="100%").deleted == 2
     assert tree_of(site.live) == tree_of(site.source)
+
+
+def test_a_name_that_changed_in_case_is_deleted_where_both_are_files(site: Site) -> None:
+    """And is let be where the server has only one of them, as one that folds case has."""
+    site.publish(FILES | {"Logo.png": "logo"})
+    (site.source / "Logo.png").rename(site.source / "logo.png")
+    assert site.run().state is RunState.DONE
+    done = site.run(delete="published", max_delete="100%")
+    assert (done.state, done.deleted) == (RunState.DONE, 1)
+    assert tree_of(site.live) == tree_of(site.source)
+    write_tree(site.source, {"index.html": "changed"})
+    (site.source / "logo.png").rename(site.source / "LOGO.png")
+    done = site.run(delete="published", max_delete="100%")
+    assert (done.state, done.deleted, done.transferred) == (RunState.DONE, 1, 2)
+    assert tree_of(site.live) == tree_of(site.source)
+    (site.source / "LOGO.png").rename(site.source / "logo.PNG")
+    assert site.run().state is RunState.DONE
+    (site.live / "logo.PNG").unlink()  # what a listing of a server that folds case shows
+    done = site.run(delete="published", max_delete="100%")
+    assert (done.state, done.deleted) == (RunState.DONE, 0)
+    assert (site.live / "LOGO.png").exists()
