@@ -82,6 +82,7 @@ class PlanStep:
                 "comparison": previous.comparison,
                 "refused": len(refused),
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
+                "removes": len(removal.files),
                 "adopted": adopted,
                 "deleted": emptied,
                 **measured,

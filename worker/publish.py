@@ -62,7 +62,9 @@ class PublishStep:
                 _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
-                if conflicts and work.claim.facts["on_failure"] != "publish":
+                # A plan is carried out whole or not at all.
+                whole = work.claim.facts["on_failure"] != "publish" or work.options.expected
+                if conflicts and whole:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
                 journal = _put_journal(work, session, plan)
                 untouched = True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from siteferry.run import RunState
 from siteferry.tree import manifest as manifests
+from siteferry.tree.plan_digest import Step, plan_digest
 from siteferry.websites.run_options import RunOptions
 from tests.inline import make_worker, start, work_off
 from tests.installation import BASE_NAME, tree_of, write_tree
@@ -61,3 +63,32 @@ def test_what_a_listing_has_shown_to_be_other_is_not_taken_for_published_any_mor
     (site.source / "blog/one.html").write_text(content)
     assert site.run().transferred == 1
     assert tree_of(site.live) == tree_of(site.source)
+
+
+def test_a_file_that_comes_back_while_the_run_compares_is_not_deleted(site: Site) -> None:
+    """As a build that empties its folder first does."""
+    site.publish()
+    content = (site.source / "blog/one.html").read_text()
+    (site.source / "blog/one.html").unlink()
+    worker = make_worker(site.installation, site.redis)
+    run = start(worker, options=RunOptions(delete="published", max_delete="100%"))
+    work_off(worker, run, lambda: worker.runs.state(run) is RunState.TRANSFERRING)
+    (site.source / "blog/one.html").write_text(content)
+    done = work_off(worker, run)
+    worker.pool.close_idle(everything=True)
+    assert (done.state, done.deleted) == (RunState.DONE, 0)
+    assert tree_of(site.live) == tree_of(site.source)
+
+
+def test_a_plan_that_meets_a_conflict_is_not_carried_out_in_part(site: Site) -> None:
+    site.publish()
+    write_tree(site.live, {"new.html/precious.txt": "not siteferry's"})
+    site.own(site.live / "new.html")
+    write_tree(site.source, {"new.html": "new", "other.html": "other"})
+    steps = [
+        Step.put(path, len(text), hashlib.sha256(text.encode()).hexdigest())
+        for path, text in (("new.html", "new"), ("other.html", "other"))
+    ]
+    done = site.run(expected=plan_digest(steps), on_failure="publish")
+    assert (done.state, done.failed) == (RunState.INCOMPLETE, 1)
+    assert not (site.live / "other.html").exists()
