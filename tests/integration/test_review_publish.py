@@ -7,8 +7,11 @@ import shutil
 
 import pytest
 
+import siteferry.publish.carry_out as carrying
 import worker.publish as publishing
 from siteferry.errors import TransferMismatch
+from siteferry.ftp.session import Session
+from siteferry.publish.observe import Observed
 from siteferry.run import RunState
 from siteferry.tree import manifest as manifests
 from siteferry.websites.run_options import RunOptions
@@ -125,3 +128,40 @@ def test_a_name_that_changed_in_case_is_deleted_where_both_are_files(site: Site)
     done = site.run(delete="published", max_delete="100%")
     assert (done.state, done.deleted) == (RunState.DONE, 0)
     assert (site.live / "LOGO.png").exists()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_manifest_that_was_damaged_on_its_way_keeps_no_publish_open(
+    site: Site, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size alone is looked at before the journal stands; the next run compares by listing."""
+    site.publish()
+    write_tree(site.source, {"index.html": "changed", "blog/new.html": "new"})
+    store, end, cut = publishing.store_document, carrying.remove_empty_directories, []
+
+    def damaged(session: Session, path: str, content: bytes) -> None:
+        store(session, path, content[:-9] + b"something")
+
+    def dies(*args: object) -> None:
+        if not cut:
+            cut.append(True)
+            raise ConnectionError("cut off behind the manifest")
+        end(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(publishing, "store_document", damaged)
+    if refused:
+        # The server refuses one rename for good: the manifest is written anew without that file.
+        (site.live / "blog/new.html").mkdir()
+        observed = Observed(frozenset(), frozenset(), {})
+        monkeypatch.setattr(publishing, "observe", lambda *_: observed)
+    else:
+        monkeypatch.setattr(carrying, "remove_empty_directories", dies)
+    done = site.run()
+    monkeypatch.undo()
+    monkeypatch.setenv("PASSWORD_OF_EXAMPLE", site.server.password)
+    assert done.state is (RunState.INCOMPLETE if refused else RunState.DONE), done.error
+    assert left_over(site.live) == []
+    if refused:
+        (site.live / "blog/new.html").rmdir()
+    assert site.run().state is RunState.DONE
+    assert tree_of(site.live) == tree_of(site.source)
