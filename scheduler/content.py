@@ -23,7 +23,7 @@ def compare_remotely(
     mode: RemoteMode,
 ) -> Comparison:
     """Compare, and take what is unchanged as published: it is in the next manifest with the content
-    that the source has now."""
+    that the source has now; what is changed is known to be other than the last one said."""
     remote = look.files(directory.path)
     result = compare_remote(directory, remote, mode, look.clock)
     changed, unchanged = list(result.changed), list(result.unchanged)
@@ -46,7 +46,10 @@ def compare_remotely(
         else:
             kept.append(found)
             entries[name] = Entry(digest.size, digest.sha256, _time(remote[name], look))
-    if entries:
+    for found in changed:
+        # Should it not be sent, what the manifest said of it must not pass for what stands there.
+        entries.pop(split(found.path)[1], None)
+    if entries or previous:
         work.runtime.runs.keep_part(work.member.run, directory.path, encode_part(entries))
     return Comparison(tuple(sorted(changed, key=lambda f: f.path)), tuple(kept), tuple(failures))
 

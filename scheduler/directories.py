@@ -50,11 +50,13 @@ class DirectoryStep:
         found = Scan((), (), ()) if work.body.get("foreign") else _found(work, paths)
         for path, error in found.failures:
             work.failed(path, error)
+        tree = work.runtime.runs.tree(work.member.run) if seeks_extras else None
         look = Look()
-        if seeks_extras or comparison not in ("manifest", "nothing"):
-            look = look_at(work, paths, found, comparison)
+        if tree or comparison not in ("manifest", "nothing"):
+            wanted = frozenset(tree["directories"]) if tree else None
+            look = look_at(work, paths, found, comparison, wanted)
         result = _compared(work, found, look, comparison)
-        children = seek_extras(work, look, found, paths) if seeks_extras else []
+        children = seek_extras(work, look, found, paths, tree) if tree else []
         return _finish(work, result, children)
 
     def give_up(self, work: Work, error: SiteferryError) -> Finish:
@@ -80,6 +82,8 @@ def _compared(work: Work, found: Scan, look: Look, comparison: str) -> _Result:
     result = _Result()
     run, runs = work.member.run, work.runtime.runs
     parts = runs.previous_parts(run, [directory.path for directory in found.directories])
+    removes = work.claim.facts.get("removes", "0") != "0"
+    going = frozenset(runs.tree(run)["remove"]) if removes else frozenset()
     for directory in found.directories:
         text = parts.get(directory.path)
         previous = decode_part(text) if text is not None else {}
@@ -93,9 +97,12 @@ def _compared(work: Work, found: Scan, look: Look, comparison: str) -> _Result:
             if work.options.dry_run and directory.path and directory.path not in look.directories:
                 Findings(work.runtime.connection).add_planned(run, {directory.path: ("mkdir", 0)})
         there = previous.keys() | look.names(directory.path)
-        result.changed.extend(compared.changed)
-        result.known.update(f.path for f in compared.changed if split(f.path)[1] in there)
-        result.unchanged += len(compared.unchanged)
+        # What was not in the source when the run was planned is: sent, it is not deleted.
+        back = [f for f in compared.unchanged if f.path in going]
+        changed = [*compared.changed, *back]
+        result.changed.extend(changed)
+        result.known.update(f.path for f in changed if split(f.path)[1] in there)
+        result.unchanged += len(compared.unchanged) - len(back)
         for path, error in compared.failures:
             work.failed(path, error)
         work.moved()

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scheduler.remote_look import Look
 from siteferry.dispatch.sources import selection_of
 from siteferry.dispatch.work import Work
+from siteferry.errors import PathRefused
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Child
+from siteferry.log import get_logger
 from siteferry.run import ItemKind
 from siteferry.tree.found import Scan
-from siteferry.tree.paths import is_own_name, join, parents
+from siteferry.tree.paths import check_path, is_own_name, join, parents, shown, split
 
 _DIRECTORIES_AN_ITEM = 64
 
+_log = get_logger(__name__)
 
-def seek_extras(work: Work, look: Look, found: Scan, paths: Sequence[str]) -> list[Child]:
+
+def seek_extras(
+    work: Work, look: Look, found: Scan, paths: Sequence[str], tree: Mapping[str, Any]
+) -> list[Child]:
     """Note what may be deleted, and give items for directories that the source does not have. What
     the source could not be asked about is let be.
 
     Args:
         found: what the source has in the directories `paths`; nothing where it has none of them.
+        tree: what the plan has left.
     """
-    tree = work.runtime.runs.tree(work.member.run)
     wanted, uncovered = set(tree["directories"]), set(tree["uncovered"])
-    uncovered |= {path for path, _ in found.failures}
+    uncovered |= found.unseen
     selection = selection_of(
         work.website, work.runtime.settings, work.options, frozenset(tree["foreign"])
     )
@@ -36,16 +43,19 @@ def seek_extras(work: Work, look: Look, found: Scan, paths: Sequence[str]) -> li
     for directory in paths:
         for entry in look.directories.get(directory, ()):
             path, is_directory = join(directory, entry.name), entry.kind == "directory"
-            if path in local or path in wanted or is_own_name(entry.name):
+            # What is neither file, directory nor link might hold something.
+            if path in local or path in wanted or entry.kind == "other":
+                continue
+            if not _can_be_deleted(path):
                 continue
             if not uncovered.isdisjoint(("", *parents(path), path)):
                 continue
+            if is_directory and selection.may_look_into(path):
+                deeper.append(path)
             if not selection.may_delete(path, is_directory):
                 continue
             extras[path] = "directory" if is_directory else "file"
-            if is_directory:
-                deeper.append(path)
-            else:
+            if not is_directory:
                 planned[path] = ("delete", entry.size or 0)
     findings = Findings(work.runtime.connection)
     findings.add_extras(work.member.run, extras)
@@ -59,3 +69,15 @@ def seek_extras(work: Work, look: Look, found: Scan, paths: Sequence[str]) -> li
         )
         for index, start in enumerate(range(0, len(deeper), _DIRECTORIES_AN_ITEM))
     ]
+
+
+def _can_be_deleted(path: str) -> bool:
+    """siteferry's own names are not; neither is what a journal cannot name, such as bytes that are
+    no UTF-8."""
+    try:
+        check_path(path)
+    except PathRefused as error:
+        if not is_own_name(split(path)[1]):
+            _log.warning("this stays on the server", path=shown(path), reason=error.message)
+        return False
+    return True

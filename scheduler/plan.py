@@ -13,7 +13,7 @@ from scheduler.purging import purge_first
 from siteferry.credentials.references import password_warning
 from siteferry.dispatch.sources import foreign_directories, rules_of, selection_of, source_roots
 from siteferry.dispatch.work import Work
-from siteferry.errors import SiteferryError
+from siteferry.errors import LeaseLost, SiteferryError
 from siteferry.ftp.reading_only import reading_only
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
@@ -21,8 +21,9 @@ from siteferry.ledger.items import Child, Finish
 from siteferry.run import ItemKind, RunState
 from siteferry.tree import manifest as manifests
 from siteferry.tree.batches import group_directories
-from siteferry.tree.found import Scan
+from siteferry.tree.found import Failure, Scan
 from siteferry.tree.name_limits import NameLimits, limits_for
+from siteferry.tree.paths import shown
 from siteferry.tree.preflight import check_names
 from siteferry.tree.removal import Removal, check_limit, gone_from_source
 from siteferry.tree.scan import scan
@@ -43,23 +44,30 @@ class PlanStep:
         selection = selection_of(website, settings, options, foreign)
         left_staged = emptied = 0
         measured: dict[str, float] = {}
+        # Before anything is done on the server, which may be to empty the site.
+        found = selection.of(scan(source_roots(website, settings), rules_of(website)))
+        work.moved()
         with _session(work) as session:
             limits = limits_for(session.profile.features, session.encoding)
+            refused, collisions = _preflight(work, found, limits)
+            failures = (*found.failures, *((shown(path), error) for path, error in refused))
             previous = look_back(work, session)
             if options.dry_run:
                 measured["round_trip_seconds"] = _round_trip_seconds(work, session)
-            elif options.purge_first:
+            elif not options.purge_first:
+                left_staged = adopt_staged(work, session)
+            elif not failures or website.on_failure == "publish":
+                # Else nothing would be published, and the site would stay empty.
                 emptied = purge_first(work, session, selection)
                 previous = replace(previous, manifest=nothing_before(work), missing=True)
-            else:
-                left_staged = adopt_staged(work, session)
-        found = selection.of(scan(source_roots(website, settings), rules_of(website)))
-        work.moved()
-        for path, error in found.failures:
+        if work.counts_no_more:
+            raise LeaseLost("the ledger has taken this attempt away")
+        # Not earlier: what has an outcome counts as progress, and an attempt is repeated for that.
+        for path, error in failures:
             work.failed(path, error)
         removal = _removal(work, deleting, previous, found, selection)
-        refused, collisions = _preflight(work, found, limits)
-        _keep(work, previous, found, removal, Kept(sorted(foreign), refused, collisions))
+        names = [path for path, _ in refused]
+        _keep(work, previous, found, removal, Kept(sorted(foreign), names, collisions))
         # Nothing will be published then, and what is sent now would wait for that name.
         holds = bool(refused) and website.on_failure == "hold"
         groups = () if holds else group_directories(found)
@@ -75,6 +83,7 @@ class PlanStep:
                 "refused": len(refused),
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
                 "left_staged": left_staged,
+                "removes": len(removal.files),
                 "deleted": emptied,
                 **measured,
             },
@@ -121,15 +130,14 @@ def _removal(
     return removal
 
 
-def _preflight(work: Work, found: Scan, limits: NameLimits) -> tuple[list[str], tuple[str, ...]]:
-    """Names that the server cannot hold are failures before anything is sent. Gives their paths,
-    and warnings."""
+def _preflight(
+    work: Work, found: Scan, limits: NameLimits
+) -> tuple[tuple[Failure, ...], tuple[str, ...]]:
+    """Names that the server cannot hold are failures before anything is sent. Gives them, and
+    warnings."""
     directories = [directory.path for directory in found.directories]
     files = [file.path for directory in found.directories for file in directory.files]
-    failures, warnings = check_names(directories, files, limits.below(work.base.remote_dir))
-    for path, error in failures:
-        work.failed(path, error)
-    return [path for path, _ in failures], warnings
+    return check_names(directories, files, limits.below(work.base.remote_dir))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             "remove_directories": removal.directories,
             "foreign": kept.foreign,
             "refused": kept.refused,
-            "uncovered": [path for path, _ in found.failures],
+            "uncovered": sorted({*found.unseen, *kept.refused}),
             "writes_manifest": previous.missing or work.options.adopt,
         },
     )

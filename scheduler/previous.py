@@ -8,6 +8,7 @@ from typing import Literal
 from siteferry.dispatch.work import Work
 from siteferry.errors import DocumentDamaged, SiteferryError
 from siteferry.ftp.documents import ask_and_read, read_document, told_to_exist
+from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal
@@ -49,6 +50,9 @@ def look_back(work: Work, session: Session) -> Previous:
     asked = [f"CWD {base.path}", f"SIZE {base.journal}", f"SIZE {base.manifest}"]
     (entered, journal, manifest), content = ask_and_read(session, asked, base.manifest)
     if not entered.ok:
+        if entered.code < 500:
+            # Not now, says the server: a manifest may well be there, and a publish may be open.
+            raise error_for(entered, f"entering {base.path}")
         return Previous(empty, _without_manifest(work), True)
     warnings: list[str] = []
     there = told_to_exist(manifest, base.manifest)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from siteferry.dispatch.work import Work
 from siteferry.errors import ConfigurationError, SiteferryError
-from siteferry.ftp.directories import present, remove_empty_directories, remove_tree
-from siteferry.ftp.listing import list_directories
+from siteferry.ftp.directories import file_sizes, present, remove_empty_directories
+from siteferry.ftp.listing import list_directories, without_followed_links
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
+from siteferry.ledger.findings import Findings
 from siteferry.log import get_logger
-from siteferry.tree.paths import join
+from siteferry.publish.staging import remove_own
+from siteferry.tree.paths import join, shown
 from siteferry.tree.selection import Selection
+
+_PURGED, _VANISHED = "purged", "vanished"
 
 _log = get_logger(__name__)
 
 
 def purge_first(work: Work, session: Session, selection: Selection) -> int:
     """Delete all that is in the remote directory, except what is protected or another website's.
-    siteferry's own documents go first, for they would speak of what is not there any more.
+    siteferry's own documents go first, for they would speak of what is not there any more. May be
+    repeated after it was cut off anywhere.
 
     Returns:
-        How many files were deleted by this attempt.
+        How many files were deleted, by earlier attempts too.
 
     Raises:
         ConfigurationError: the remote directory is the server's root, and the website's file does
@@ -36,20 +41,20 @@ def purge_first(work: Work, session: Session, selection: Selection) -> int:
         )
     if base.remote_dir not in present(session, [base.remote_dir]):
         return 0
-    if base.path in present(session, [base.path]):
-        remove_tree(session, base.path)
-    deleted = 0
+    remove_own(session, base)
     folders: list[str] = []
     waiting = [""]
     while waiting:
         directory = waiting.pop()
         files, subdirectories = _disposable(session, work, selection, directory)
         work.check()
-        deleted += _delete(session, work, files)
+        _delete(session, work, files)
         waiting += subdirectories
         folders += subdirectories
     work.check()
     remove_empty_directories(session, [base.live(f) for f in sorted(folders, reverse=True)])
+    noted = Findings(work.runtime.connection).extras(work.member.run)
+    deleted = sum(kind == _PURGED for kind in noted.values())
     _log.warning("emptied the remote directory", directory=base.remote_dir, files=deleted)
     return deleted
 
@@ -61,15 +66,22 @@ def _disposable(
     for _, entries in list_directories(session, [work.base.live(directory)]):
         if isinstance(entries, SiteferryError):
             raise entries
+        entries = without_followed_links(session, work.base.live(directory), entries)
         found = [(join(directory, entry.name), entry.kind == "directory") for entry in entries]
         going = [(p, folder) for p, folder in found if selection.may_purge(p, folder)]
         return [p for p, folder in going if not folder], [p for p, folder in going if folder]
     return [], []
 
 
-def _delete(session: Session, work: Work, files: list[str]) -> int:
-    commands = [f"DELE {work.base.live(path)}" for path in files]
-    for path, reply in zip(files, session.burst(commands), strict=True):
-        if not reply.ok:
-            raise error_for(reply, f"deleting {path}")
-    return len(files)
+def _delete(session: Session, work: Work, files: list[str]) -> None:
+    findings, run = Findings(work.runtime.connection), work.member.run
+    # Before they go: an attempt that is cut off behind the burst cannot tell any more.
+    findings.add_extras(run, dict.fromkeys(map(shown, files), _PURGED))
+    replies = session.burst([f"DELE {work.base.live(path)}" for path in files])
+    refused = {path: r for path, r in zip(files, replies, strict=True) if not r.ok}
+    sizes = file_sizes(session, [work.base.live(path) for path in refused])
+    for path, reply in refused.items():
+        # What somebody else removed meanwhile is gone as well.
+        if reply.code != 550 or sizes[work.base.live(path)] is not None:
+            raise error_for(reply, f"deleting {shown(path)}")
+        findings.add_extras(run, {shown(path): _VANISHED})

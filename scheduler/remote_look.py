@@ -12,7 +12,7 @@ from siteferry.errors import SiteferryError
 from siteferry.ftp.checksums import download_digest, remote_digests
 from siteferry.ftp.directories import present_directories
 from siteferry.ftp.facts import Entry
-from siteferry.ftp.listing import list_directories
+from siteferry.ftp.listing import list_directories, without_followed_links
 from siteferry.ftp.reading_only import reading_only
 from siteferry.ftp.session import Session
 from siteferry.ftp.times import remote_times
@@ -51,17 +51,25 @@ class Look:
         return self.times.get(join(directory, entry.name))
 
 
-def look_at(work: Work, paths: Sequence[str], found: Scan, comparison: str) -> Look:
+def look_at(
+    work: Work,
+    paths: Sequence[str],
+    found: Scan,
+    comparison: str,
+    wanted: AbstractSet[str] | None = None,
+) -> Look:
     """List directories of the website, and ask what `comparison` needs beyond that.
 
     Args:
         found: the same directories of the source.
+        wanted: where things are to be deleted, all directories of the source: the others are
+            looked at more closely.
 
     Raises:
         SiteferryError: one of them is there and could not be listed whole.
     """
     with work.session() as session, reading_only(session):
-        look = Look(_listed(work, session, paths))
+        look = Look(_listed(work, session, paths, wanted))
         if comparison in ("listing", "mtime"):
             return _with_times(work, session, look, found)
         if comparison == "checksum":
@@ -69,14 +77,21 @@ def look_at(work: Work, paths: Sequence[str], found: Scan, comparison: str) -> L
     return look
 
 
-def _listed(work: Work, session: Session, paths: Sequence[str]) -> dict[str, Sequence[Entry]]:
+def _listed(
+    work: Work, session: Session, paths: Sequence[str], wanted: AbstractSet[str] | None
+) -> dict[str, Sequence[Entry]]:
     remote = {work.base.live(path): path for path in paths}
     there = present_directories(session, list(remote))
     directories: dict[str, Sequence[Entry]] = {}
     for path, entries in list_directories(session, [r for r in remote if r in there]):
         if isinstance(entries, SiteferryError):
             raise entries
-        directories[remote[path]] = entries
+        published = remote[path]
+        if wanted is not None and any(
+            e.kind == "directory" and join(published, e.name) not in wanted for e in entries
+        ):
+            entries = without_followed_links(session, path, entries)
+        directories[published] = entries
         work.moved()
     return directories
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from siteferry.dispatch.work import Work
-from siteferry.errors import SiteferryError
+from siteferry.errors import SiteferryError, TargetHeld
 from siteferry.ftp.documents import store_document
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal, write_journal
-from siteferry.publish.observe import observe
+from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
     MANIFEST_NAME,
     prepare_staging,
@@ -52,15 +52,27 @@ class PublishStep:
             journal = find_journal(session, work.base)
             untouched = False
             conflicts: Mapping[str, SiteferryError] = {}
-            if journal is None or journal.run != work.member.run:
+            if journal is not None and journal.run != work.member.run:
+                # It was begun while this run transferred, by a machine with another ledger.
+                raise TargetHeld(
+                    f"run {journal.run} has begun to publish in the same place",
+                    next_step="Run the same import again: it finishes that publish first.",
+                )
+            if journal is None:
                 _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
-                if conflicts and work.claim.facts["on_failure"] != "publish":
+                # A plan is carried out whole or not at all.
+                whole = work.claim.facts["on_failure"] != "publish" or work.options.expected
+                if conflicts and whole:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
                 journal = _put_journal(work, session, plan)
                 untouched = True
-            work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
+            # When all is done and only the end was not told, the next attempt finds them made.
+            made = max(len(journal.directories), int(work.claim.facts.get("dirs_to_make", 0)))
+            work.runtime.runs.set_fields(
+                work.member.run, {"publishing_since": time.time(), "dirs_to_make": made}
+            )
             result = carry_out(session, work.base, journal, work.check, untouched=untouched)
             _sweep(work, session)
         if result.unset_modes:
@@ -71,13 +83,18 @@ class PublishStep:
             outcomes=_refused(work, {**result.failed, **conflicts}, wanted),
             fields={"publish_seconds": seconds},
             counts={
-                "dirs_created": len(journal.directories),
-                "deleted": sum(aside.path not in result.failed for aside in journal.remove),
+                "dirs_created": made,
+                "deleted": len(_deleted(journal, wanted) - result.failed.keys()),
             },
         )
 
     def give_up(self, work: Work, error: SiteferryError) -> None:
         """The run ends; a journal that stands is finished by the next command."""
+
+
+def _deleted(journal: Journal, wanted: Wanted) -> set[str]:
+    cleared = {aside.path for aside in journal.clear}.intersection(wanted.removal.files)
+    return cleared | {aside.path for aside in journal.remove}
 
 
 def gather(work: Work) -> Wanted:
@@ -146,6 +163,8 @@ def _check_plan(work: Work, wanted: Wanted) -> None:
 
 
 def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
+    if doubtful := wanted.doubtful:
+        wanted = wanted.forgetting(one_file(session, work.base, doubtful))
     observed = observe(session, work.base, wanted.new_directories, wanted.new_files)
     return plan_publish(
         wanted,
@@ -168,7 +187,8 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
         manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest),
         directory_mode=work.website.directory_mode,
     )
-    if run not in session.prepared:
+    # An earlier attempt may have done all, and removed it with its journal.
+    if run not in session.prepared or work.member.attempt > 1:
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()

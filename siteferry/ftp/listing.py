@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siteferry.errors import ListingDamaged, PathRefused, SiteferryError
 from siteferry.ftp.facts import Entry, parse_entry
@@ -53,12 +53,36 @@ def list_directories(
         SessionLost: the session is suspect.
         TlsFailed: the data connection's handshake failed.
     """
-    if session.profile.features.isdisjoint(("MLST", "MLSD")):
-        lister: Callable[[str], list[Entry] | SiteferryError] = _ByList(session).entries
-    else:
-        lister = _ByMlsd(session).entries
+    lister: Callable[[str], list[Entry] | SiteferryError] = (
+        _ByMlsd(session).entries if _has_mlsd(session) else _ByList(session).entries
+    )
     for path in paths:
         yield path, lister(path)
+
+
+def without_followed_links(session: Session, path: str, entries: Sequence[Entry]) -> list[Entry]:
+    """`entries` of `path`, with links among the directories told as links: before something is
+    deleted in a directory, that must not be another one's. MLSD of pyftpdlib follows links, and RFC
+    3659 lets every server do so; LIST shows them. A directory that LIST does not show is left out.
+
+    Raises:
+        SiteferryError: LIST could not be had whole.
+    """
+    if not any(entry.kind == "directory" for entry in entries) or not _has_mlsd(session):
+        return list(entries)
+    listed = _ByList(session).entries(path)
+    if isinstance(listed, SiteferryError):
+        raise listed
+    kinds = {entry.name: entry.kind for entry in listed}
+    return [
+        replace(entry, kind=kinds[entry.name]) if entry.kind == "directory" else entry
+        for entry in entries
+        if entry.kind != "directory" or entry.name in kinds
+    ]
+
+
+def _has_mlsd(session: Session) -> bool:
+    return not session.profile.features.isdisjoint(("MLST", "MLSD"))
 
 
 @dataclass(frozen=True, slots=True)

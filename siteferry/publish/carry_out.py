@@ -26,6 +26,7 @@ from siteferry.publish.staging import Base
 from siteferry.tree import journal as journals
 from siteferry.tree import manifest as manifests
 from siteferry.tree.journal import Journal, Move, PutAside
+from siteferry.tree.manifest import Entry
 
 _RENAMES_A_BURST = 170
 """What one write holds (`siteferry.ftp.bursts`), so that the lease is looked at before each."""
@@ -189,8 +190,15 @@ def _make_directories(
 
 
 def _check_replaced(session: Session, base: Base, journal: Journal) -> None:
-    manifest = manifests.decode(read_document(session, base.manifest))
-    if manifest.run != journal.run:
+    content = read_document(session, base.manifest)
+    try:
+        run = manifests.decode(content).run
+    except DocumentDamaged:
+        # Damaged on its way, for only its size was looked at (`write_journal`).
+        if len(content) != journal.manifest.size:
+            raise
+        return
+    if run != journal.run:
         raise DocumentDamaged(
             f"the journal of run {journal.run} stands on the server, but what it staged is gone",
             next_step=f"Delete {base.journal} and {base.manifest} there; the next import then "
@@ -236,17 +244,37 @@ def _put_aside(
 
 
 def _put_manifest(session: Session, base: Base, journal: Journal, result: Published) -> None:
-    """The new manifest takes its place; it must not claim what the server refused to move."""
+    """The new manifest takes its place; it must not claim what the server refused to move, and
+    still knows what it refused to delete."""
     staged = _staged(journal, journal.manifest.staged)
     size = journal.manifest.size
     if result.failed:
-        manifest = manifests.decode(read_document(session, staged))
-        files = {path: e for path, e in manifest.files.items() if path not in result.failed}
-        content = manifests.encode(replace(manifest, files=files))
-        size = len(content)
-        write_document(session, staged, content)
+        try:
+            manifest = manifests.decode(read_document(session, staged))
+        except DocumentDamaged as damage:
+            # So it claims nothing: the next import compares with the listing.
+            _log.warning("the manifest was damaged on its way", error=str(damage))
+        else:
+            files = {path: e for path, e in manifest.files.items() if path not in result.failed}
+            files |= _not_deleted(session, base, journal, result)
+            content = manifests.encode(replace(manifest, files=files))
+            size = len(content)
+            write_document(session, staged, content)
     for error in rename_all(session, [Rename(staged, base.manifest, size)]).values():
         raise error
+
+
+def _not_deleted(
+    session: Session, base: Base, journal: Journal, result: Published
+) -> dict[str, Entry]:
+    stays = {aside.path for aside in journal.remove} & result.failed.keys()
+    if not stays or not exists(session, base.manifest):
+        return {}
+    try:
+        before = manifests.decode(read_document(session, base.manifest)).files
+    except DocumentDamaged:
+        return {}  # then nobody knew it before, either
+    return {path: before[path] for path in stays if path in before}
 
 
 def _staged(journal: Journal, name: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from siteferry.errors import SiteferryError
 from siteferry.ftp.directories import are_files, list_names, present
+from siteferry.ftp.listing import list_directories
 from siteferry.ftp.session import Session
 from siteferry.publish.staging import BASE_NAME, Base
+from siteferry.tree.twins import parting
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,23 @@ def observe(
             if base.live(path) in folders
         },
     )
+
+
+def one_file(session: Session, base: Base, spellings: Mapping[str, str]) -> set[str]:
+    """Those of `spellings` that are no files of their own beside their value: the server lists only
+    one of the two names.
+
+    Raises:
+        SiteferryError: a directory could not be listed.
+    """
+    partings = {path: parting(path, other) for path, other in spellings.items()}
+    remote = {base.live(above): above for above, _, _ in partings.values()}
+    names: dict[str, set[str]] = {}
+    for directory, entries in list_directories(session, list(remote)):
+        if isinstance(entries, SiteferryError):
+            raise entries
+        names[remote[directory]] = {entry.name for entry in entries}
+    return {path for path, (above, a, b) in partings.items() if not {a, b} <= names[above]}
 
 
 def _files_below(session: Session, base: Base, directory: str) -> list[str]:

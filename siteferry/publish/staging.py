@@ -9,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from siteferry.errors import RemoteDirectoryRefused, SiteferryError
-from siteferry.ftp.directories import remove_tree
+from siteferry.ftp.directories import (
+    present,
+    present_directories,
+    remove_empty_directories,
+    remove_tree,
+)
 from siteferry.ftp.listing import list_directories
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
@@ -73,14 +78,15 @@ def trash_name(index: int) -> str:
 
 
 def prepare_staging(session: Session, base: Base, run: str) -> None:
-    """Make the staging directory of `run`, the remote directory, and what leads to both.
+    """Make the staging directory of `run` and what leads to it, and the remote directory, which may
+    lie elsewhere.
 
     Raises:
         RemoteDirectoryRefused: the server does not let us.
     """
     staging = base.staging(run)
     # The remote directory leads to the staging directory, unless that was configured elsewhere.
-    chain = list(dict.fromkeys([*_chain(base.remote_dir), *_chain(staging)]))
+    chain = list(dict.fromkeys([*_leading_to(base.remote_dir), *_leading_to(staging)]))
     needed = list(dict.fromkeys([base.remote_dir, staging]))
     replies = session.burst([*(f"MKD {path}" for path in chain), *(f"CWD {p}" for p in needed)])
     made = dict(zip(chain, replies, strict=False))
@@ -96,13 +102,10 @@ def prepare_staging(session: Session, base: Base, run: str) -> None:
             ) from cause
 
 
-def _chain(directory: str) -> list[str]:
-    """An absolute directory and all above it but the root, parents first."""
-    chain: list[str] = []
-    while directory != "/":
-        chain.insert(0, directory)
-        directory = posixpath.dirname(directory)
-    return chain
+def _leading_to(directory: str) -> list[str]:
+    """Absolute directories down to this one, without the root."""
+    parts = directory.strip("/").split("/")
+    return ["/" + "/".join(parts[: n + 1]) for n in range(len(parts)) if parts[0]]
 
 
 def remove_old_stagings(
@@ -133,6 +136,29 @@ def remove_old_stagings(
         else:
             removed.append(name)
     return removed
+
+
+def remove_own(session: Session, base: Base) -> None:
+    """Remove siteferry's documents and all staging directories, and the base unless something else
+    is in it: it may be a directory that was there before.
+
+    Raises:
+        SiteferryError: something of it stays behind.
+    """
+    if base.path not in present_directories(session, [base.path]):
+        return
+    documents = [base.manifest, base.journal]
+    replies = dict(zip(documents, session.burst([f"DELE {d}" for d in documents]), strict=True))
+    for document in present(session, documents):
+        raise error_for(replies[document], f"deleting {document}")
+    for _, entries in list_directories(session, [base.path]):
+        if isinstance(entries, SiteferryError):
+            raise entries
+        for entry in entries:
+            if entry.kind == "directory" and _RUN_NAME.fullmatch(entry.name):
+                remove_tree(session, base.staging(entry.name))
+    if base.path != base.remote_dir:
+        remove_empty_directories(session, [base.path])
 
 
 def _directories_in(session: Session, base: Base) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -44,12 +44,14 @@ class FoundDirectory:
 class Scan:
     """Directories sorted by path, so that parents come before children, and what was not found out.
 
-    Paths of failures are fit for messages: one that is no UTF-8 or has a line break is escaped.
+    Paths of failures are fit for messages: what is not printable in one is escaped. `unseen` has
+    the same paths as they are, bytes that are no UTF-8 as surrogates (PEP 383).
     """
 
     directories: tuple[FoundDirectory, ...]
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    unseen: frozenset[str] = frozenset()
 
     @property
     def files(self) -> int:
@@ -71,13 +73,12 @@ class Scan:
             for d in self.directories
             if not d.path or stays(d.path)
         )
-        return Scan(tuple(directories), self.failures, self.warnings)
+        return replace(self, directories=tuple(directories))
 
     def covers(self, path: str) -> bool:
         """Whether the absence of `path` here means that it is not in the source: nothing failed at
         it or at a directory above it. Only then may it count as deleted."""
-        failed = {failure[0] for failure in self.failures}
-        return failed.isdisjoint(("", *parents(path), path))
+        return self.unseen.isdisjoint(("", *parents(path), path))
 
 
 class Listing(NamedTuple):

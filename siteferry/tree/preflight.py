@@ -28,7 +28,7 @@ def check_names(
     """Failures and warnings, both sorted by path.
 
     A failure stands for all that lies below its path, as in a Scan: what is in a directory that
-    cannot be made is not told again.
+    cannot be made is not told again. Its path is as it is, not escaped.
 
     Args:
         directories: published paths, each with the directories above it; the root may be there.
@@ -61,7 +61,7 @@ def check_names(
                 " the server, one replaces the other"
             )
     return (
-        tuple((shown(path), failures[path]) for path in sorted(failures)),
+        tuple((path, failures[path]) for path in sorted(failures)),
         tuple(sorted(warnings)),
     )
 

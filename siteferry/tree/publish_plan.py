@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from siteferry.errors import TargetConflict
 from siteferry.tree.journal import Journal, Move, PutAside
 from siteferry.tree.manifest import Entry, Manifest
 from siteferry.tree.publish_order import PublishClass, in_classes
 from siteferry.tree.removal import Removal
+from siteferry.tree.twins import twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,23 @@ class Wanted:
     def new_files(self) -> list[str]:
         """Files that the last manifest does not have."""
         return sorted(path for path in self.staged if path not in self.previous.files)
+
+    @property
+    def doubtful(self) -> Mapping[str, str]:
+        """What is to be deleted, but may be, under another spelling, a file that stays."""
+        going = set(self.removal.files)
+        stays = (path for path in self.previous.files if path not in going | self.staged.keys())
+        return twins(going, stays)
+
+    def forgetting(self, paths: AbstractSet[str]) -> Wanted:
+        """The same, where `paths` are neither deleted nor known: each is another file's name."""
+        files = {path: entry for path, entry in self.previous.files.items() if path not in paths}
+        going = tuple(path for path in self.removal.files if path not in paths)
+        return replace(
+            self,
+            previous=replace(self.previous, files=files),
+            removal=replace(self.removal, files=going),
+        )
 
     @property
     def nothing(self) -> bool:
@@ -120,6 +138,8 @@ def plan_publish(
     ]
     cleared = set(clear)
     removed = {p for p in removal.files if p not in moves and not _within(p, cleared)}
+    # Before its other spelling takes its place: where both are one name, that would go with it.
+    first = sorted(twins(removed, moves))
     emptied = [d for d in removal.directories if not _within(d, cleared)]
     kept = {
         path: entry
@@ -130,13 +150,13 @@ def plan_publish(
         run=wanted.run,
         site=wanted.site,
         staging=staging,
-        clear=tuple(PutAside(path, next(names)) for path in clear),
+        clear=tuple(PutAside(path, next(names)) for path in (*clear, *first)),
         directories=tuple(directories),
         classes=tuple(
             tuple(Move(moves[p].name, p, moves[p].size, moves[p].sha256) for p in group)
             for group in in_classes(list(moves), order)
         ),
-        remove=tuple(PutAside(path, next(names)) for path in sorted(removed)),
+        remove=tuple(PutAside(path, next(names)) for path in sorted(removed.difference(first))),
         manifest=Move("", "", 0, ""),
         empty=tuple(emptied),
     )

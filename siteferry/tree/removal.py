@@ -37,7 +37,7 @@ def gone_from_source(previous: Manifest, found: Scan, selection: Selection) -> R
     """
     files = {file.path for directory in found.directories for file in directory.files}
     directories = {directory.path for directory in found.directories}
-    whole = not found.failures
+    whole = not found.unseen
 
     def is_gone(path: str, is_directory: bool) -> bool:
         return (whole or found.covers(path)) and selection.may_delete(path, is_directory)

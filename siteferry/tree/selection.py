@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
+from siteferry.errors import SourceUnreadable
 from siteferry.tree.found import FoundDirectory, Scan
 from siteferry.tree.paths import parents
 from siteferry.tree.rules import Rules
@@ -37,16 +39,18 @@ class Selection:
         """Whether some paths are left alone."""
         return self._only is not None
 
-    def is_selected(self, path: str) -> bool:
-        """Whether the run is about the file `path`."""
-        return self._only is None or self._only.is_excluded(path, is_directory=False)
+    def is_selected(self, path: str, is_directory: bool = False) -> bool:
+        """Whether the run is about the file, or all of the directory, `path`."""
+        return self._only is None or self._only.is_excluded(path, is_directory)
 
     def may_delete(self, path: str, is_directory: bool = False) -> bool:
         """Whether `path` may be deleted where the source does not have it. What a rule leaves out
         is not the source's to judge, and stays."""
+        return self.is_selected(path, is_directory) and self.may_look_into(path, is_directory)
+
+    def may_look_into(self, path: str, is_directory: bool = True) -> bool:
+        """Whether something below the directory `path` may be deleted, though perhaps not all."""
         if not self._foreign.isdisjoint((path, *parents(path))):
-            return False
-        if not is_directory and not self.is_selected(path):
             return False
         return not any(
             rules.is_excluded(path, is_directory) or rules.is_protected(path, is_directory)
@@ -61,7 +65,9 @@ class Selection:
         return not any(rules.is_protected(path, is_directory) for rules in self._rules)
 
     def of(self, scan: Scan) -> Scan:
-        """`scan` with the selected files alone, and the directories that hold some of them."""
+        """`scan` with the selected files alone, and the directories that hold some of them. Nobody
+        knows what is in a directory that could not be read, so that is a failure of this run, too.
+        """
         if self._only is None:
             return scan
         chosen = [
@@ -70,5 +76,13 @@ class Selection:
         ]
         holding = {d.path for d in chosen if d.files}
         wanted = {"", *holding, *(above for path in holding for above in parents(path))}
-        failures = tuple(f for f in scan.failures if f[0] in wanted or self.is_selected(f[0]))
-        return Scan(tuple(d for d in chosen if d.path in wanted), failures, scan.warnings)
+        failures = tuple(
+            (path, error)
+            for path, error in scan.failures
+            if path in wanted
+            or isinstance(error, SourceUnreadable)
+            or self.is_selected(path)
+            or self.is_selected(path, is_directory=True)
+        )
+        directories = tuple(d for d in chosen if d.path in wanted)
+        return replace(scan, directories=directories, failures=failures)

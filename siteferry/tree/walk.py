@@ -78,6 +78,7 @@ class Walk:
             "": tuple(Place(s, "" if s.prefix else s.root) for s in self._sources)
         }
         self._failures: list[Failure] = []
+        self._unseen: set[str] = set()
         self._warnings: list[str] = []
 
     def result(self, directories: Iterable[FoundDirectory]) -> Scan:
@@ -85,6 +86,7 @@ class Walk:
             tuple(sorted(directories, key=lambda directory: directory.path)),
             tuple(sorted(self._failures, key=lambda failure: failure[0])),
             tuple(sorted(self._warnings)),
+            frozenset(self._unseen),
         )
 
     def read(
@@ -255,6 +257,7 @@ class Walk:
 
     def _fail(self, path: str, error: SourceError) -> None:
         self._failures.append((shown(path), error))
+        self._unseen.add(path)
 
     def _warn(self, path: str, what: str) -> None:
         self._warnings.append(f"{shown(path)} {what}")
