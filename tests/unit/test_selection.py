@@ -29,6 +29,7 @@ def scan(*paths: str, failures: tuple[str, ...] = (), directories: tuple[str, ..
         tuple(FoundDirectory(d, tuple(files)) for d, files in sorted(folders.items())),
         tuple((path, SourceUnreadable(f"{path} cannot be read")) for path in failures),
         (),
+        frozenset(failures),
     )
 
 
