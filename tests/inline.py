@@ -53,8 +53,18 @@ class Queue:
         self.members.extend(members)
 
 
-def make_worker(installation: Installation, redis: RedisServer, node: str = "inline") -> Runtime:
-    """One worker's runtime, to be driven by `work_off`."""
+def _pretend(_seconds: float) -> None:
+    """For a machine that is alone: nothing happens while it waits."""
+
+
+def make_worker(
+    installation: Installation,
+    redis: RedisServer,
+    node: str = "inline",
+    sleep: Callable[[float], None] = _pretend,
+) -> Runtime:
+    """One worker's runtime, to be driven by `work_off`. `sleep` is called where it has to wait for
+    somebody else's sign of life."""
     settings = load_settings(installation.folder / "config/siteferry.yaml")
     connection = connect(redis.url, patience_seconds=1)
     slots = SlotLedger(connection)
@@ -74,6 +84,7 @@ def make_worker(installation: Installation, redis: RedisServer, node: str = "inl
         runs=Runs(connection),
         slots=slots,
         stores=Stores(settings),
+        sleep=sleep,
     )
 
 

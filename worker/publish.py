@@ -17,7 +17,8 @@ from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
-from siteferry.publish.carry_out import carry_out, find_journal, write_journal
+from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
+from siteferry.publish.lock import Lock
 from siteferry.publish.observe import observe
 from siteferry.publish.staging import (
     MANIFEST_NAME,
@@ -32,6 +33,7 @@ from siteferry.tree.manifest import Entry, Manifest
 from siteferry.tree.plan_digest import Step, check_expected
 from siteferry.tree.publish_plan import PublishPlan, Staged, Wanted, plan_publish
 from siteferry.tree.removal import Removal, check_limit
+from worker.holding import take_to_go_on, take_to_publish
 
 _log = get_logger(__name__)
 
@@ -49,20 +51,25 @@ class PublishStep:
             _check_plan(work, wanted)
             return Finish()
         with work.session() as session:
-            journal = find_journal(session, work.base)
-            untouched = False
+            begun = find_journal(session, work.base)
+            is_own = begun is not None and begun.run == work.member.run
+            going_on = take_to_go_on(work, session) if is_own else None
             conflicts: Mapping[str, SiteferryError] = {}
-            if journal is None or journal.run != work.member.run:
+            if going_on is not None:
+                lock, journal = going_on
+            else:
                 _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
                 if conflicts and work.claim.facts["on_failure"] != "publish":
                     return Finish(outcomes=_refused(work, conflicts, wanted))
-                journal = _put_journal(work, session, plan)
-                untouched = True
+                lock, journal = _put_journal(work, session, wanted, plan)
             work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
-            result = carry_out(session, work.base, journal, work.check, untouched=untouched)
+            result = carry_out(session, work.base, journal, lock.keep, untouched=going_on is None)
+            # Still with the lock: what is swept here must not be in somebody's publish.
+            lock.keep()
             _sweep(work, session)
+            lock.release(work.member.run)
         if result.unset_modes:
             work.warn_once("chmod", result.unset_modes)
         seconds = round(result.mixed_seconds, 3)
@@ -90,7 +97,7 @@ def gather(work: Work) -> Wanted:
         for name, entry in manifests.decode_part(text).items():
             files[prefix + name] = entry
     previous = Manifest(
-        run=run,
+        run=tree["published_by"],
         site=work.website.name,
         directories=frozenset(tree["previous"]),
         files=files,
@@ -158,8 +165,11 @@ def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
     )
 
 
-def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
-    """Manifest and journal go to the server; once the journal stands there is no way back."""
+def _put_journal(
+    work: Work, session: Session, wanted: Wanted, plan: PublishPlan
+) -> tuple[Lock, Journal]:
+    """Manifest and journal go to the server; once the journal stands there is no way back. Both may
+    be large, so the lock is taken when they are there."""
     run, base = work.member.run, work.base
     content = manifests.encode(plan.manifest)
     digest = hashlib.sha256(content).hexdigest()
@@ -172,8 +182,10 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()
-    write_journal(session, base, journal)
-    return journal
+    draft = draft_journal(session, base, journal)
+    lock = take_to_publish(work, session, wanted)
+    place_journal(session, draft)
+    return lock, journal
 
 
 def _sweep(work: Work, session: Session) -> None:

@@ -19,8 +19,9 @@ from siteferry.run import Member, RunState
 BASE_NAME = ".htsiteferry"
 MANIFEST_NAME = ".htmanifest"
 JOURNAL_NAME = ".htjournal"
+RUN_NAME = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}"
+"""What `siteferry.run.new_run_id` makes, as a pattern."""
 
-_RUN_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _FORGOTTEN_AFTER = dt.timedelta(days=1)
 
 _log = get_logger(__name__)
@@ -149,7 +150,7 @@ def _directories_in(session: Session, base: Base) -> list[str]:
 def _is_dead(name: str, state_of: Callable[[str], RunState | None], now: dt.datetime) -> bool:
     """A run that the ledger knows to have ended; or one that it does not know and that began so
     long ago that no other ledger's run is meant."""
-    if not _RUN_NAME.fullmatch(name):
+    if not re.fullmatch(RUN_NAME, name):
         return False
     state = state_of(name)
     if state is not None:
