@@ -110,13 +110,17 @@ def work_off(runtime: Runtime, run: str, until: Callable[[], bool] = lambda: Fal
 
 
 def import_now(
-    installation: Installation, redis: RedisServer, site: str = "example", **options: Any
+    installation: Installation,
+    redis: RedisServer,
+    site: str = "example",
+    sleep: Callable[[float], None] = _pretend,
+    **options: Any,
 ) -> Snapshot:
     """One import from start to end, by one worker, which closes its sessions.
 
-    `options` are fields of RunOptions.
+    `options` are fields of RunOptions; `sleep` is as for `make_worker`.
     """
-    runtime = make_worker(installation, redis)
+    runtime = make_worker(installation, redis, sleep=sleep)
     try:
         return work_off(runtime, start(runtime, site, RunOptions(**options)))
     finally:

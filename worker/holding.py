@@ -5,6 +5,7 @@ from __future__ import annotations
 from siteferry.dispatch.server_lock import claimant_of
 from siteferry.dispatch.work import Work
 from siteferry.errors import TargetHeld
+from siteferry.ftp.directories import remove_tree
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal, published_by
@@ -15,23 +16,30 @@ from siteferry.tree.publish_plan import Wanted
 _log = get_logger(__name__)
 
 
-def take_to_publish(work: Work, session: Session, wanted: Wanted) -> Lock:
+def take_to_publish(work: Work, session: Session, wanted: Wanted) -> Lock | None:
     """Take the lock for a publish that begins; see that nothing was published since its plan.
+
+    Returns:
+        None where an earlier attempt has done all of it, and could not tell the ledger. To do it
+        again would be wrong: what it made room for has gone from what is observed.
 
     Raises:
         TargetHeld: another run publishes, or has published meanwhile; nothing was touched.
     """
     base, run, planned_with = work.base, work.member.run, wanted.previous.run
     lock = take(session, base, claimant_of(work), after=planned_with)
-    if lock.found is not None and lock.found in (planned_with, run):
+    if lock.found == planned_with != run:
         return lock
     left = find_journal(session, base)
     if left is not None:
         _log.warning("finishing the publish of an earlier run", earlier=left.run)
         carry_out(session, base, left, lock.keep)
     standing = published_by(session, base)
-    # The run itself: an earlier attempt has done all, but could not tell the ledger.
-    if standing in (planned_with, run) or (standing is None and planned_with == run):
+    if standing == run:
+        remove_tree(session, base.staging(run))
+        lock.release(run)
+        return None
+    if standing == (planned_with if planned_with != run else None):
         return lock
     lock.release(standing or run)
     what = f"run {standing} has published to" if standing else "the manifest has gone from"

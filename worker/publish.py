@@ -13,12 +13,12 @@ from typing import Any
 from siteferry.dispatch.work import Work
 from siteferry.errors import SiteferryError
 from siteferry.ftp.documents import store_document
+from siteferry.ftp.renames import Rename
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
-from siteferry.publish.lock import Lock
 from siteferry.publish.observe import observe
 from siteferry.publish.staging import (
     MANIFEST_NAME,
@@ -63,8 +63,13 @@ class PublishStep:
                 conflicts = plan.conflicts
                 if conflicts and work.claim.facts["on_failure"] != "publish":
                     return Finish(outcomes=_refused(work, conflicts, wanted))
-                lock, journal = _put_journal(work, session, wanted, plan)
-            work.runtime.runs.set_fields(work.member.run, {"publishing_since": time.time()})
+                draft = _draft(work, session, plan)
+                taken = take_to_publish(work, session, wanted)
+                if taken is None:
+                    return _done_earlier(work, conflicts, wanted)
+                lock, journal = taken, draft.journal
+                place_journal(session, draft.rename)
+            _note_beginning(work, journal)
             result = carry_out(session, work.base, journal, lock.keep, untouched=going_on is None)
             # Still with the lock: what is swept here must not be in somebody's publish.
             lock.keep()
@@ -165,11 +170,17 @@ def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
     )
 
 
-def _put_journal(
-    work: Work, session: Session, wanted: Wanted, plan: PublishPlan
-) -> tuple[Lock, Journal]:
-    """Manifest and journal go to the server; once the journal stands there is no way back. Both may
-    be large, so the lock is taken when they are there."""
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A journal that is on the server, but not in its place yet."""
+
+    journal: Journal
+    rename: Rename
+
+
+def _draft(work: Work, session: Session, plan: PublishPlan) -> _Draft:
+    """Manifest and journal go to the server, into the run's staging directory. Both may be large,
+    so this is before the lock is taken."""
     run, base = work.member.run, work.base
     content = manifests.encode(plan.manifest)
     digest = hashlib.sha256(content).hexdigest()
@@ -182,10 +193,27 @@ def _put_journal(
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()
-    draft = draft_journal(session, base, journal)
-    lock = take_to_publish(work, session, wanted)
-    place_journal(session, draft)
-    return lock, journal
+    return _Draft(journal, draft_journal(session, base, journal))
+
+
+def _note_beginning(work: Work, journal: Journal) -> None:
+    facts = {
+        "publishing_since": time.time(),
+        "publish_creates": len(journal.directories),
+        "publish_deletes": len(journal.remove),
+    }
+    work.runtime.runs.set_fields(work.member.run, facts)
+
+
+def _done_earlier(work: Work, conflicts: Mapping[str, SiteferryError], wanted: Wanted) -> Finish:
+    facts = work.claim.facts
+    return Finish(
+        outcomes=_refused(work, conflicts, wanted),
+        counts={
+            "dirs_created": int(facts.get("publish_creates", 0)),
+            "deleted": int(facts.get("publish_deletes", 0)),
+        },
+    )
 
 
 def _sweep(work: Work, session: Session) -> None:

@@ -19,7 +19,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from siteferry.errors import ListingDamaged, RemoteDirectoryRefused, SiteferryError, TargetHeld
+from siteferry.errors import (
+    LeaseLost,
+    ListingDamaged,
+    RemoteDirectoryRefused,
+    SiteferryError,
+    TargetHeld,
+)
 from siteferry.ftp.directories import present_directories
 from siteferry.ftp.listing import list_directories
 from siteferry.ftp.replies import Reply, error_for
@@ -83,7 +89,7 @@ class Lock:
 
         Raises:
             TargetHeld: the lock was taken over, for this holder was taken for dead.
-            LeaseLost: from the claimant's check.
+            LeaseLost: by another attempt of this run; or from the claimant's check.
         """
         self.claimant.check()
         now = self.claimant.clock()
@@ -94,14 +100,20 @@ class Lock:
         if refusal is None:
             self._number += 1
             self.renewed_at = now
-        elif present_directories(self.session, [_path(self.base, self.entry)]):
-            raise error_for(refusal, f"renaming {_path(self.base, self.entry)}")
         else:
-            raise TargetHeld(
-                f"nothing was heard of this run for {SILENT_SECONDS:.0f} seconds, so another one "
-                "has taken over the lock on the server",
-                next_step="Run the same import again when that one has ended.",
-            )
+            raise self._why_lost(refusal)
+
+    def _why_lost(self, refusal: Reply) -> SiteferryError:
+        entry = _look(self.session, self.base)
+        if entry == self.entry:
+            return error_for(refusal, f"renaming {_path(self.base, self.entry)}")
+        if entry and _holder(entry) == self.claimant.run:
+            return LeaseLost("another attempt of this run has taken over the lock on the server")
+        return TargetHeld(
+            f"nothing was heard of this run for {SILENT_SECONDS:.0f} seconds, so another one has "
+            "taken over the lock on the server",
+            next_step="Run the same import again when that one has ended.",
+        )
 
     def release(self, published_by: str) -> None:
         """Give it back. Best effort: what stays behind is taken over by the next run.
