@@ -263,3 +263,36 @@ def test_an_attempt_that_could_not_tell_that_it_has_published_is_not_done_again(
     assert (done.deleted, done.dirs_created) == (1, 3)
     assert target.is_whole(target.one)
     assert target.left_over == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "watched"),
+    [
+        pytest.param({"ended": 1.0}, 0, id="ended long ago"),
+        pytest.param({}, 5, id="ended just now, so its worker may not know it yet"),
+        pytest.param({"state": "publishing"}, None, id="lives"),
+        pytest.param(None, 20, id="unknown"),
+    ],
+)
+def test_what_the_ledger_knows_of_the_holder_says_how_long_it_is_watched(
+    target: Target, facts: dict[str, str | float] | None, watched: float | None
+) -> None:
+    machine = target.one
+    holder = machine.run().run
+    free = target.live / BASE_NAME / ".htlock" / holder
+    free.rename(free.with_name(f"{holder}.5f0c21aa.0"))
+    if facts is None:
+        machine.redis.flush()
+    elif facts:
+        with machine.redis.client() as client:
+            client.hset(f"siteferry:run:{holder}", mapping=facts)
+    write_tree(machine.source, {"index.html": "changed"})
+    slept: list[float] = []
+    next_run = machine.run(slept.append)
+    if watched is None:
+        assert refused_as_held(next_run)
+        assert slept == []
+    else:
+        assert next_run.state is RunState.DONE
+        assert watched - 4 <= sum(slept) <= watched
+        assert target.left_over == []
