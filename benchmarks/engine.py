@@ -29,7 +29,7 @@ from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.profile import ServerProfile
 from siteferry.ftp.session import Session
 from siteferry.ftp.upload import Stored, Upload, upload_files
-from siteferry.publish.carry_out import carry_out, write_journal
+from siteferry.publish.carry_out import carry_out, draft_journal, place_journal
 from siteferry.publish.observe import observe
 from siteferry.publish.staging import (
     MANIFEST_NAME,
@@ -126,7 +126,7 @@ class Engine:
             plan.journal, manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest)
         )
         write_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
-        write_journal(session, base, journal)
+        place_journal(session, draft_journal(session, base, journal))
         published = carry_out(session, base, journal, _go_on)
         if published.failed:
             raise EngineFailed(

@@ -167,6 +167,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             "refused": kept.refused,
             "uncovered": sorted({*found.unseen, *kept.refused}),
             "writes_manifest": previous.missing or work.options.adopt,
+            "published_by": previous.manifest.run,
         },
     )
     if work.options.dry_run:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scheduler.finishing import finish_open_publish
 from siteferry.dispatch.work import Work
 from siteferry.errors import DocumentDamaged, SiteferryError
 from siteferry.ftp.documents import ask_and_read, read_document, told_to_exist
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
-from siteferry.log import get_logger
-from siteferry.publish.carry_out import carry_out, find_journal
+from siteferry.publish.carry_out import find_journal
 from siteferry.tree import manifest as manifests
 from siteferry.tree.manifest import Manifest
-
-_log = get_logger(__name__)
 
 Comparison = Literal["manifest", "listing", "mtime", "checksum", "adopt", "nothing"]
 """What the source is compared with; `nothing`: everything is sent."""
@@ -43,6 +41,7 @@ def look_back(work: Work, session: Session) -> Previous:
 
     Raises:
         DocumentDamaged: the journal cannot be read, or the manifest where nothing else will do.
+        TargetHeld: a publish is under way on another machine.
     """
     base = work.base
     empty = nothing_before(work)
@@ -109,10 +108,4 @@ def _settle_open_publish(work: Work, session: Session) -> tuple[str | None, list
             f"the publish of run {journal.run} was cut off; an import finishes it first, so this "
             "is compared with the server as it stands now"
         ]
-    _log.warning("finishing the publish of an earlier run", earlier=journal.run)
-    result = carry_out(session, work.base, journal, work.check)
-    return None, [
-        f"the publish of run {journal.run}, which was cut off, has been finished",
-        *([result.unset_modes] if result.unset_modes else []),
-        *(f"{path} of run {journal.run}: {error}" for path, error in result.failed.items()),
-    ]
+    return None, finish_open_publish(work, session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from siteferry.dispatch.server_lock import claimant_of
 from siteferry.dispatch.work import Work
 from siteferry.errors import ConfigurationError, SiteferryError
 from siteferry.ftp.directories import file_sizes, present, remove_empty_directories
@@ -10,7 +11,8 @@ from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.log import get_logger
-from siteferry.publish.staging import remove_own
+from siteferry.publish.lock import Lock, take
+from siteferry.publish.staging import prepare_staging, remove_own
 from siteferry.tree.paths import join, shown
 from siteferry.tree.selection import Selection
 
@@ -21,8 +23,8 @@ _log = get_logger(__name__)
 
 def purge_first(work: Work, session: Session, selection: Selection) -> int:
     """Delete all that is in the remote directory, except what is protected or another website's.
-    siteferry's own documents go first, for they would speak of what is not there any more. May be
-    repeated after it was cut off anywhere.
+    siteferry's own documents go first, for they would speak of what is not there any more; its lock
+    is held meanwhile, and stays. May be repeated after it was cut off anywhere.
 
     Returns:
         How many files were deleted, by earlier attempts too.
@@ -30,6 +32,7 @@ def purge_first(work: Work, session: Session, selection: Selection) -> int:
     Raises:
         ConfigurationError: the remote directory is the server's root, and the website's file does
             not allow that.
+        TargetHeld: another machine publishes.
         SiteferryError: a listing or a deletion was refused; what is deleted until then is gone.
     """
     base = work.base
@@ -41,22 +44,31 @@ def purge_first(work: Work, session: Session, selection: Selection) -> int:
         )
     if base.remote_dir not in present(session, [base.remote_dir]):
         return 0
-    remove_own(session, base)
+    prepare_staging(session, base, work.member.run)
+    lock = take(session, base, claimant_of(work))
+    _empty(session, work, selection, lock)
+    # A plan that was made before is outdated, and there is no manifest to tell.
+    lock.release(work.member.run)
+    noted = Findings(work.runtime.connection).extras(work.member.run)
+    deleted = sum(kind == _PURGED for kind in noted.values())
+    _log.warning("emptied the remote directory", directory=base.remote_dir, files=deleted)
+    return deleted
+
+
+def _empty(session: Session, work: Work, selection: Selection, lock: Lock) -> None:
+    base = work.base
+    remove_own(session, base, lock.keep)
     folders: list[str] = []
     waiting = [""]
     while waiting:
         directory = waiting.pop()
         files, subdirectories = _disposable(session, work, selection, directory)
-        work.check()
+        lock.keep()
         _delete(session, work, files)
         waiting += subdirectories
         folders += subdirectories
-    work.check()
+    lock.keep()
     remove_empty_directories(session, [base.live(f) for f in sorted(folders, reverse=True)])
-    noted = Findings(work.runtime.connection).extras(work.member.run)
-    deleted = sum(kind == _PURGED for kind in noted.values())
-    _log.warning("emptied the remote directory", directory=base.remote_dir, files=deleted)
-    return deleted
 
 
 def _disposable(
@@ -68,7 +80,11 @@ def _disposable(
             raise entries
         entries = without_followed_links(session, work.base.live(directory), entries)
         found = [(join(directory, entry.name), entry.kind == "directory") for entry in entries]
-        going = [(p, folder) for p, folder in found if selection.may_purge(p, folder)]
+        going = [
+            (p, folder)
+            for p, folder in found
+            if selection.may_purge(p, folder) and work.base.live(p) != work.base.path
+        ]
         return [p for p, folder in going if not folder], [p for p, folder in going if folder]
     return [], []
 

@@ -53,8 +53,18 @@ class Queue:
         self.members.extend(members)
 
 
-def make_worker(installation: Installation, redis: RedisServer, node: str = "inline") -> Runtime:
-    """One worker's runtime, to be driven by `work_off`."""
+def _pretend(_seconds: float) -> None:
+    """For a machine that is alone: nothing happens while it waits."""
+
+
+def make_worker(
+    installation: Installation,
+    redis: RedisServer,
+    node: str = "inline",
+    sleep: Callable[[float], None] = _pretend,
+) -> Runtime:
+    """One worker's runtime, to be driven by `work_off`. `sleep` is called where it has to wait for
+    somebody else's sign of life."""
     settings = load_settings(installation.folder / "config/siteferry.yaml")
     connection = connect(redis.url, patience_seconds=1)
     slots = SlotLedger(connection)
@@ -74,6 +84,7 @@ def make_worker(installation: Installation, redis: RedisServer, node: str = "inl
         runs=Runs(connection),
         slots=slots,
         stores=Stores(settings),
+        sleep=sleep,
     )
 
 
@@ -99,13 +110,17 @@ def work_off(runtime: Runtime, run: str, until: Callable[[], bool] = lambda: Fal
 
 
 def import_now(
-    installation: Installation, redis: RedisServer, site: str = "example", **options: Any
+    installation: Installation,
+    redis: RedisServer,
+    site: str = "example",
+    sleep: Callable[[float], None] = _pretend,
+    **options: Any,
 ) -> Snapshot:
     """One import from start to end, by one worker, which closes its sessions.
 
-    `options` are fields of RunOptions.
+    `options` are fields of RunOptions; `sleep` is as for `make_worker`.
     """
-    runtime = make_worker(installation, redis)
+    runtime = make_worker(installation, redis, sleep=sleep)
     try:
         return work_off(runtime, start(runtime, site, RunOptions(**options)))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from siteferry.publish.staging import RUN_NAME
 from tests.servers.base import FtpServer, file_owner, running_as_root
 
 BASE_NAME = ".htsiteferry"
+_STAYS = re.compile(rf"\.htmanifest|\.htlock(/{RUN_NAME})?")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -182,7 +185,8 @@ def tree_of(folder: Path) -> dict[str, str]:
 
 
 def left_over(folder: Path) -> list[str]:
-    """What siteferry has left in its own directory below `folder`, the manifest aside."""
+    """What siteferry has left in its own directory below `folder`; the manifest aside, and a lock
+    that nobody holds."""
     base = folder / BASE_NAME
     found = (str(path.relative_to(base)) for path in base.rglob("*"))
-    return sorted(name for name in found if name != ".htmanifest")
+    return sorted(name for name in found if not _STAYS.fullmatch(name))

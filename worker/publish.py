@@ -13,11 +13,12 @@ from typing import Any
 from siteferry.dispatch.work import Work
 from siteferry.errors import SiteferryError, TargetHeld
 from siteferry.ftp.documents import store_document
+from siteferry.ftp.renames import Rename
 from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
-from siteferry.publish.carry_out import carry_out, find_journal, write_journal
+from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
 from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
     MANIFEST_NAME,
@@ -32,6 +33,7 @@ from siteferry.tree.manifest import Entry, Manifest
 from siteferry.tree.plan_digest import Step, check_expected
 from siteferry.tree.publish_plan import PublishPlan, Staged, Wanted, plan_publish
 from siteferry.tree.removal import Removal, check_limit
+from worker.holding import take_to_go_on, take_to_publish
 
 _log = get_logger(__name__)
 
@@ -49,16 +51,20 @@ class PublishStep:
             _check_plan(work, wanted)
             return Finish()
         with work.session() as session:
-            journal = find_journal(session, work.base)
-            untouched = False
+            begun = find_journal(session, work.base)
+            is_own = begun is not None and begun.run == work.member.run
+            going_on = take_to_go_on(work, session) if is_own else None
             conflicts: Mapping[str, SiteferryError] = {}
-            if journal is not None and journal.run != work.member.run:
+            if begun is not None and not is_own:
                 # It was begun while this run transferred, by a machine with another ledger.
                 raise TargetHeld(
-                    f"run {journal.run} has begun to publish in the same place",
+                    f"run {begun.run} has begun to publish in the same place",
+                    run=begun.run,
                     next_step="Run the same import again: it finishes that publish first.",
                 )
-            if journal is None:
+            if going_on is not None:
+                lock, journal = going_on
+            else:
                 _check(work, wanted)
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
@@ -66,15 +72,18 @@ class PublishStep:
                 whole = work.claim.facts["on_failure"] != "publish" or work.options.expected
                 if conflicts and whole:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
-                journal = _put_journal(work, session, plan)
-                untouched = True
-            # When all is done and only the end was not told, the next attempt finds them made.
-            made = max(len(journal.directories), int(work.claim.facts.get("dirs_to_make", 0)))
-            work.runtime.runs.set_fields(
-                work.member.run, {"publishing_since": time.time(), "dirs_to_make": made}
-            )
-            result = carry_out(session, work.base, journal, work.check, untouched=untouched)
+                draft = _draft(work, session, plan)
+                taken = take_to_publish(work, session, wanted)
+                if taken is None:
+                    return _done_earlier(work, conflicts, wanted)
+                lock, journal = taken, draft.journal
+                place_journal(session, draft.rename)
+            _note_beginning(work, journal, wanted)
+            result = carry_out(session, work.base, journal, lock.keep, untouched=going_on is None)
+            # Still with the lock: what is swept here must not be in somebody's publish.
+            lock.keep()
             _sweep(work, session)
+            lock.release(work.member.run)
         if result.unset_modes:
             work.warn_once("chmod", result.unset_modes)
         seconds = round(result.mixed_seconds, 3)
@@ -83,7 +92,7 @@ class PublishStep:
             outcomes=_refused(work, {**result.failed, **conflicts}, wanted),
             fields={"publish_seconds": seconds},
             counts={
-                "dirs_created": made,
+                "dirs_created": len(journal.directories),
                 "deleted": len(_deleted(journal, wanted) - result.failed.keys()),
             },
         )
@@ -107,7 +116,7 @@ def gather(work: Work) -> Wanted:
         for name, entry in manifests.decode_part(text).items():
             files[prefix + name] = entry
     previous = Manifest(
-        run=run,
+        run=tree["published_by"],
         site=work.website.name,
         directories=frozenset(tree["previous"]),
         files=files,
@@ -177,8 +186,17 @@ def _plan(work: Work, session: Session, wanted: Wanted) -> PublishPlan:
     )
 
 
-def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
-    """Manifest and journal go to the server; once the journal stands there is no way back."""
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A journal that is on the server, but not in its place yet."""
+
+    journal: Journal
+    rename: Rename
+
+
+def _draft(work: Work, session: Session, plan: PublishPlan) -> _Draft:
+    """Manifest and journal go to the server, into the run's staging directory. Both may be large,
+    so this is before the lock is taken."""
     run, base = work.member.run, work.base
     content = manifests.encode(plan.manifest)
     digest = hashlib.sha256(content).hexdigest()
@@ -192,8 +210,27 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
     work.check()
-    write_journal(session, base, journal)
-    return journal
+    return _Draft(journal, draft_journal(session, base, journal))
+
+
+def _note_beginning(work: Work, journal: Journal, wanted: Wanted) -> None:
+    facts = {
+        "publishing_since": time.time(),
+        "publish_creates": len(journal.directories),
+        "publish_deletes": len(_deleted(journal, wanted)),
+    }
+    work.runtime.runs.set_fields(work.member.run, facts)
+
+
+def _done_earlier(work: Work, conflicts: Mapping[str, SiteferryError], wanted: Wanted) -> Finish:
+    facts = work.claim.facts
+    return Finish(
+        outcomes=_refused(work, conflicts, wanted),
+        counts={
+            "dirs_created": int(facts.get("publish_creates", 0)),
+            "deleted": int(facts.get("publish_deletes", 0)),
+        },
+    )
 
 
 def _sweep(work: Work, session: Session) -> None:

@@ -7,7 +7,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -127,6 +128,8 @@ class Runtime:
     stores: Stores
     hands: Hands = field(default_factory=Hands)
     hashes: ContentHashes = field(default_factory=NoCache)
+    sleep: Callable[[float], None] = time.sleep
+    """Waits for so many seconds, where a step has to wait for time itself to pass."""
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
     _websites_lock: threading.Lock = field(default_factory=threading.Lock)
 

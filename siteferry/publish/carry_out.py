@@ -22,7 +22,7 @@ from siteferry.ftp.replies import error_for
 from siteferry.ftp.sending import size_of
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
-from siteferry.publish.staging import Base
+from siteferry.publish.staging import JOURNAL_NAME, Base
 from siteferry.tree import journal as journals
 from siteferry.tree import manifest as manifests
 from siteferry.tree.journal import Journal, Move, PutAside
@@ -65,6 +65,20 @@ def find_journal(session: Session, base: Base) -> Journal | None:
         ) from error
 
 
+def published_by(session: Session, base: Base) -> str | None:
+    """The run in the manifest that stands on the server; None where none stands, or a damaged one.
+
+    Raises:
+        SiteferryError: it cannot be read.
+    """
+    if not exists(session, base.manifest):
+        return None
+    try:
+        return manifests.decode(read_document(session, base.manifest)).run
+    except DocumentDamaged:
+        return None
+
+
 def _checked(journal: Journal, base: Base) -> Journal:
     # The staging directory is removed in the end: it must be ours beyond doubt.
     if journal.staging != base.staging(journal.run):
@@ -72,27 +86,33 @@ def _checked(journal: Journal, base: Base) -> Journal:
     return journal
 
 
-def write_journal(session: Session, base: Base, journal: Journal) -> None:
-    """Put the journal on the server: read back under a staged name, then renamed, so that a
-    journal that stands is always whole. From here on the publish is only ever finished.
+def draft_journal(session: Session, base: Base, journal: Journal) -> Rename:
+    """Put the journal into the run's staging directory, read back: what `place_journal` takes.
 
     Of the manifest, which is staged by now, only the size is looked at: it has its own checksum,
     and one that is damaged costs a comparison with the listing, nothing more.
     """
-    draft = posixpath.join(journal.staging, ".htjournal")
+    draft = posixpath.join(journal.staging, JOURNAL_NAME)
     content = journals.encode(journal)
     staged = _staged(journal, journal.manifest.staged)
     held = write_document(session, draft, content, [f"SIZE {staged}"])[0]
     if held.code == 550 or size_of(held) not in (journal.manifest.size, None):
         raise DocumentDamaged(f"{staged} has another size on the server than was sent")
-    refused = rename_all(session, [Rename(draft, base.journal, len(content))])
+    return Rename(draft, base.journal, len(content))
+
+
+def place_journal(session: Session, draft: Rename) -> None:
+    """Rename the journal to its place, so that one that stands is always whole. From here on the
+    publish is only ever finished."""
+    refused = rename_all(session, [draft])
     # The first move from one directory into another: nothing of the site has been touched yet.
     session.profile.rename_across = not refused
     for error in refused.values():
         if error.transient:
             raise error
+        source, target = (posixpath.dirname(path) for path in (draft.source, draft.target))
         raise RemoteDirectoryRefused(
-            f"the server does not move a file from {journal.staging} into {base.path}",
+            f"the server does not move a file from {source} into {target}",
             reply=error.reply,
             next_step="Set ftp.staging_dir to a directory on the same file system as "
             "ftp.remote_dir; a server that moves nothing between directories cannot be used.",
@@ -114,12 +134,12 @@ def carry_out(
     worker may take over after any command.
 
     Args:
-        may_go_on: called before each burst; raises LeaseLost when this worker must stop writing.
+        may_go_on: called before each burst; raises when this worker must stop writing.
         untouched: the journal was written just now, so nothing of it can have been done.
 
     Raises:
         SessionLost: the session is suspect; call again with another one.
-        LeaseLost: from `may_go_on`.
+        SiteferryError: from `may_go_on`.
     """
     result = Published()
     if untouched or exists(session, _staged(journal, journal.manifest.staged)):
@@ -129,10 +149,16 @@ def carry_out(
     may_go_on()
     remove_empty_directories(session, [base.live(path) for path in journal.empty])
     trash = [_staged(journal, a.trash) for a in (*journal.clear, *journal.remove)]
+    *some, last = [*_slices(trash)] or [[]]
+    for names in some:
+        may_go_on()
+        session.burst([f"DELE {path}" for path in names])
+    # A journal that another worker has written since must not go.
+    may_go_on()
     # Not from within: Pure-FTPd ends a session (421) whose directory has gone.
     *_, removed, deleted = session.burst(
         [
-            *(f"DELE {path}" for path in trash),
+            *(f"DELE {path}" for path in last),
             f"CWD {base.path}",
             f"RMD {journal.staging}",
             f"DELE {base.journal}",

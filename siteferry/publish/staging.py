@@ -24,8 +24,9 @@ from siteferry.run import Member, RunState
 BASE_NAME = ".htsiteferry"
 MANIFEST_NAME = ".htmanifest"
 JOURNAL_NAME = ".htjournal"
+RUN_NAME = r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}"
+"""What `siteferry.run.new_run_id` makes, as a pattern."""
 
-_RUN_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 _FORGOTTEN_AFTER = dt.timedelta(days=1)
 
 _log = get_logger(__name__)
@@ -138,9 +139,12 @@ def remove_old_stagings(
     return removed
 
 
-def remove_own(session: Session, base: Base) -> None:
+def remove_own(session: Session, base: Base, may_go_on: Callable[[], None]) -> None:
     """Remove siteferry's documents and all staging directories, and the base unless something else
-    is in it: it may be a directory that was there before.
+    is in it: the lock, or what was there before.
+
+    Args:
+        may_go_on: called before each step; what it raises ends it.
 
     Raises:
         SiteferryError: something of it stays behind.
@@ -148,6 +152,7 @@ def remove_own(session: Session, base: Base) -> None:
     if base.path not in present_directories(session, [base.path]):
         return
     documents = [base.manifest, base.journal]
+    may_go_on()
     replies = dict(zip(documents, session.burst([f"DELE {d}" for d in documents]), strict=True))
     for document in present(session, documents):
         raise error_for(replies[document], f"deleting {document}")
@@ -155,7 +160,8 @@ def remove_own(session: Session, base: Base) -> None:
         if isinstance(entries, SiteferryError):
             raise entries
         for entry in entries:
-            if entry.kind == "directory" and _RUN_NAME.fullmatch(entry.name):
+            if entry.kind == "directory" and RUN_NAME.fullmatch(entry.name):
+                may_go_on()
                 remove_tree(session, base.staging(entry.name))
     if base.path != base.remote_dir:
         remove_empty_directories(session, [base.path])
@@ -175,7 +181,7 @@ def _directories_in(session: Session, base: Base) -> list[str]:
 def _is_dead(name: str, state_of: Callable[[str], RunState | None], now: dt.datetime) -> bool:
     """A run that the ledger knows to have ended; or one that it does not know and that began so
     long ago that no other ledger's run is meant."""
-    if not _RUN_NAME.fullmatch(name):
+    if not re.fullmatch(RUN_NAME, name):
         return False
     state = state_of(name)
     if state is not None:

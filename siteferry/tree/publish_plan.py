@@ -29,7 +29,8 @@ class Staged:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run wants to publish, against what was published before."""
+    """What a run wants to publish, against what was published before; where nothing was, `previous`
+    is of the run itself."""
 
     run: str
     site: str
