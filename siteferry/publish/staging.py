@@ -160,7 +160,7 @@ def remove_own(session: Session, base: Base, may_go_on: Callable[[], None]) -> N
         if isinstance(entries, SiteferryError):
             raise entries
         for entry in entries:
-            if entry.kind == "directory" and RUN_NAME.fullmatch(entry.name):
+            if entry.kind == "directory" and re.fullmatch(RUN_NAME, entry.name):
                 may_go_on()
                 remove_tree(session, base.staging(entry.name))
     if base.path != base.remote_dir:
