@@ -134,6 +134,7 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
         ],
         counts={
             "comparing": len(children) - 1,
+            "adopted": len(outcomes),
             "skipped": result.unchanged,
             "files_to_send": len(result.changed),
             "bytes_to_send": sum(file.size for file in result.changed),
@@ -142,14 +143,15 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
 
 
 def _ready(work: Work, changed: Sequence[FoundFile]) -> list[Outcome]:
-    """Those that stand staged already, by an earlier run, with the content that the source has."""
-    if work.claim.facts.get("adopted", "0") == "0":
+    """Those that stand staged already, by an earlier run, with the content that the source has and
+    the permissions that are wanted."""
+    if work.claim.facts.get("left_staged", "0") == "0":
         return []
     rows = Findings(work.runtime.connection).staged(work.member.run, [f.path for f in changed])
     ready: list[Outcome] = []
     for file in changed:
         row = rows.get(file.path)
-        if row is None or row[1] != file.size:
+        if row is None or row[1] != file.size or _mode(row) != work.website.file_mode:
             continue
         try:
             same = work.runtime.hashes.digest(file).sha256 == row[2]
@@ -158,6 +160,11 @@ def _ready(work: Work, changed: Sequence[FoundFile]) -> list[Outcome]:
         if same:
             ready.append(Outcome(file.path, Status.TRANSFERRED, {"staged": row}, file.size))
     return ready
+
+
+def _mode(row: Sequence[object]) -> object:
+    # Of runs of versions that set none, the rows are shorter.
+    return row[4] if len(row) > 4 else None
 
 
 def _planned(work: Work, file: FoundFile, known: bool) -> list[object]:

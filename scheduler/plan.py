@@ -42,7 +42,7 @@ class PlanStep:
         deleting = _delete_mode(work)
         foreign = foreign_directories(website, settings) if deleting != "none" else frozenset()
         selection = selection_of(website, settings, options, foreign)
-        adopted = emptied = 0
+        left_staged = emptied = 0
         measured: dict[str, float] = {}
         # Before anything is done on the server, which may be to empty the site.
         found = selection.of(scan(source_roots(website, settings), rules_of(website)))
@@ -55,7 +55,7 @@ class PlanStep:
             if options.dry_run:
                 measured["round_trip_seconds"] = _round_trip_seconds(work, session)
             elif not options.purge_first:
-                adopted = adopt_staged(work, session)
+                left_staged = adopt_staged(work, session)
             elif not failures or website.on_failure == "publish":
                 # Else nothing would be published, and the site would stay empty.
                 emptied = purge_first(work, session, selection)
@@ -83,7 +83,7 @@ class PlanStep:
                 "refused": len(refused),
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
                 "removes": len(removal.files),
-                "adopted": adopted,
+                "left_staged": left_staged,
                 "deleted": emptied,
                 **measured,
             },

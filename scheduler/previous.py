@@ -113,5 +113,6 @@ def _settle_open_publish(work: Work, session: Session) -> tuple[str | None, list
     result = carry_out(session, work.base, journal, work.check)
     return None, [
         f"the publish of run {journal.run}, which was cut off, has been finished",
+        *([result.unset_modes] if result.unset_modes else []),
         *(f"{path} of run {journal.run}: {error}" for path, error in result.failed.items()),
     ]

@@ -54,7 +54,6 @@ def refuse_what_is_not_there(website: Website) -> None:
         "keep_previous": bool(website.keep_previous),
         "verify": bool(website.verify),
         "after": bool(website.after),
-        "chmod": website.chmod is not None and bool(website.chmod.model_fields_set),
     }
     missing = [key for key, is_asked in asked.items() if is_asked]
     if missing:

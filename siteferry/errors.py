@@ -7,6 +7,7 @@ SiteferryError
 │   ├── CredentialDenied                   the store refuses to give it
 │   ├── CredentialReadOnly                 the store cannot be written from here
 │   ├── CredentialUnreachable   transient  the store does not answer
+│   ├── CredentialElsewhere     transient  only another worker has it, who gets the item in time
 │   └── CredentialMalformed                the entry or the reference cannot be used
 ├── HostError                     exit 4   the host cannot be reached or refuses; ends the run
 │   ├── HostUnknown                        its name does not resolve
@@ -103,6 +104,13 @@ class CredentialReadOnly(CredentialError):
 
 class CredentialUnreachable(CredentialError):
     """The store does not answer."""
+
+    transient = True
+
+
+class CredentialElsewhere(CredentialError):
+    """A command has brought it to its own worker, and this is another one; who gets the item next
+    may be the right one."""
 
     transient = True
 
@@ -251,9 +259,15 @@ class RunError(SiteferryError):
 
 
 class TargetHeld(RunError):
-    """Another run holds the target."""
+    """Another run holds the target; `run` names it where the ledger knows it."""
 
     exit_code = 5
+
+    def __init__(
+        self, message: str, *, run: str = "", reply: str | None = None, next_step: str = ""
+    ) -> None:
+        self.run = run
+        super().__init__(message, reply=reply, next_step=next_step)
 
 
 class SafetyLimit(RunError):

@@ -89,9 +89,9 @@ class Snapshot:
 
     `files_found` and `bytes_found` are what the scan saw; `files_to_send` and `bytes_to_send` what
     comparison has asked for so far, final once `comparing` is 0 and `planned` is true. `part_bytes`
-    is what stands of files that are not finished, and not in `transferred_bytes`. `adopted` files
-    stood staged by an earlier run when this one was planned. Only a dry run measures the
-    `round_trip_seconds` to the host.
+    is what stands of files that are not finished, and not in `transferred_bytes`. `adopted` are
+    those of `transferred` that an earlier run had sent, and that were used as they stood. Only a
+    dry run measures the `round_trip_seconds` to the host.
     Times are Unix seconds of the ledger's clock.
     """
 

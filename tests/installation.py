@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.servers.base import FtpServer
+from tests.servers.base import FtpServer, file_owner, running_as_root
 
 BASE_NAME = ".htsiteferry"
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -155,6 +155,17 @@ def write_tree(folder: Path, files: Mapping[str, str | bytes]) -> None:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def put_on_server(
+    server: FtpServer, files: Mapping[str, str | bytes], below: str = "public_html"
+) -> None:
+    """Write what siteferry did not publish, as the account's own files."""
+    folder = server.root / below
+    write_tree(folder, files)
+    if running_as_root():
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, *file_owner(), follow_symlinks=False)
 
 
 def tree_of(folder: Path) -> dict[str, str]:

@@ -57,28 +57,34 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
     try:
         worker.start()
     finally:
-        keepers.stop()
-        _log.info("worker stopped", node=node)
+        _close(runtime, keepers)
     return int(worker.exitcode or 0)
 
 
 def _stop_fast_when_idle(runtime: Runtime, keepers: Keepers) -> None:
     """Celery's warm shutdown takes a second even with nothing to do. A command's own worker, on a
-    ledger where no run is left, has nothing that could be lost: it closes its sessions and ends."""
+    ledger where no run is left, has no task that could be lost: it closes what it holds, and ends.
+    """
     if PARENT_PIPE not in os.environ:
         return
     warm = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if not runtime.hands.all() and not runtime.runs.live():
-            keepers.stop()
-            _log.info("worker stopped", node=runtime.node)
+            _close(runtime, keepers)
             logging.shutdown()
             os._exit(0)
         if callable(warm):
             warm(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def _close(runtime: Runtime, keepers: Keepers) -> None:
+    """End the sessions, and write the hashes that are not yet written."""
+    keepers.stop()
+    runtime.hashes.close()
+    _log.info("worker stopped", node=runtime.node)
 
 
 def _keep_logging(**_: object) -> None:

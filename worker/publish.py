@@ -75,6 +75,8 @@ class PublishStep:
             )
             result = carry_out(session, work.base, journal, work.check, untouched=untouched)
             _sweep(work, session)
+        if result.unset_modes:
+            work.warn_once("chmod", result.unset_modes)
         seconds = round(result.mixed_seconds, 3)
         _log.info("published", files=len(journal.moves), mixed_seconds=seconds)
         return Finish(
@@ -181,7 +183,9 @@ def _put_journal(work: Work, session: Session, plan: PublishPlan) -> Journal:
     content = manifests.encode(plan.manifest)
     digest = hashlib.sha256(content).hexdigest()
     journal = replace(
-        plan.journal, manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest)
+        plan.journal,
+        manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest),
+        directory_mode=work.website.directory_mode,
     )
     # An earlier attempt may have done all, and removed it with its journal.
     if run not in session.prepared or work.member.attempt > 1:

@@ -10,6 +10,7 @@ from siteferry.dispatch.work import Work
 from siteferry.errors import LeaseLost, SiteferryError
 from siteferry.ftp.documents import exists
 from siteferry.ftp.pacing import Pace
+from siteferry.ftp.permissions import chmod_warning
 from siteferry.ftp.resume import resume_upload
 from siteferry.ftp.sending import Conduct, Outcome, Part, Stored, Upload
 from siteferry.ftp.session import Session
@@ -41,9 +42,7 @@ class FilesStep:
                 for upload, outcome in _carry_files(session, work, wanted):
                     left -= 1
                     if isinstance(outcome, Stored):
-                        name = posixpath.basename(upload.remote)
-                        facts = [name, outcome.size, outcome.sha256, outcome.mtime]
-                        work.transferred(upload.found.path, outcome.size, {"staged": facts})
+                        _note(work, upload, outcome)
                     elif isinstance(outcome, Part):
                         # Kept already; the time of this task is over.
                         return Later()
@@ -87,9 +86,10 @@ def _carry_files(
         # A ledger that has lost its last second may give out again what a publish is about to move.
         parts = {}
     conduct = _conduct(work, parts)
+    names = (staged_name(work.member, work.token, index) for index in range(len(wanted)))
     uploads = [
-        Upload(file, posixpath.join(staging, staged_name(work.member, work.token, index)))
-        for index, file in enumerate(wanted)
+        Upload(file, posixpath.join(staging, name), work.website.file_mode)
+        for file, name in zip(wanted, names, strict=True)
     ]
     for upload in _in_time(work, [u for u in uploads if u.found.path in parts]):
         kept = parts[upload.found.path]
@@ -99,6 +99,14 @@ def _carry_files(
         yield upload, resume_upload(session, upload, part, conduct)
     fresh = [u for u in uploads if u.found.path not in parts]
     yield from upload_files(session, _in_time(work, fresh), conduct)
+
+
+def _note(work: Work, upload: Upload, stored: Stored) -> None:
+    path, name = upload.found.path, posixpath.basename(upload.remote)
+    facts = [name, stored.size, stored.sha256, stored.mtime, upload.mode]
+    work.transferred(path, stored.size, {"staged": facts})
+    if stored.unset_mode is not None:
+        work.warn_once("chmod", chmod_warning(path, stored.unset_mode))
 
 
 def _parts(work: Work, wanted: list[FoundFile]) -> Mapping[str, Kept]:
@@ -135,6 +143,7 @@ def _conduct(work: Work, parts: Mapping[str, Kept]) -> Conduct:
         moved=lambda _bytes: _check(work),
         keep=lambda upload, part: work.keep(_kept(upload, part, parts)),
         yields=lambda: _has_had_its_time(work),
+        remember=work.runtime.hashes.remember,
         pace=Pace(rate),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from siteferry.cli.ad_hoc_password import with_password
 from siteferry.cli.following import conclude
 from siteferry.cli.launch import INTERRUPTED, launching
 from siteferry.cli.ledger_access import open_ledger
@@ -64,16 +65,20 @@ def retry(options: GlobalOptions, run: str, detach: bool, as_json: bool, quiet: 
             next_step=f"Watch it: siteferry watch {run}",
         )
     if asked.dry_run:
-        raise ConfigurationError(
-            f"run {run} is a dry run", next_step=f"siteferry import {snapshot.site}"
-        )
+        what = "the same directory and URL" if asked.ad_hoc is not None else snapshot.site
+        raise ConfigurationError(f"run {run} is a dry run", next_step=f"siteferry import {what}")
     if snapshot.state is RunState.DONE and not snapshot.failed:
         click.echo(f"run {run} is done: nothing is left of it")
         return
     # What was emptied need not be emptied again, and what was planned may not be all that is left.
     wanted = replace(asked, purge_first=False, expected=None)
-    website = load_website(snapshot.site, settings)
-    with launching(options, settings, [website]) as launch:
+    supplied = with_password(asked.ad_hoc, settings) if asked.ad_hoc is not None else None
+    if supplied is not None:
+        website = supplied.ad_hoc.website()
+        wanted = replace(wanted, ad_hoc=supplied.ad_hoc)
+    else:
+        website = load_website(snapshot.site, settings)
+    with launching(options, settings, [website], supplied) as launch:
         again = launch.start(website, wanted)
         if again is None:
             return

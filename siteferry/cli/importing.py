@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from siteferry.cli.ad_hoc import ad_hoc_website, certificate_options
+from siteferry.cli.ad_hoc_password import with_password
 from siteferry.cli.following import conclude
 from siteferry.cli.import_options import Rate, confirm_purge, run_options, what_options
 from siteferry.cli.launch import INTERRUPTED, Launch, launching
@@ -19,7 +22,7 @@ from siteferry.websites.run_options import RunOptions
 
 
 @click.command("import")
-@click.argument("sites", nargs=-1, metavar="SITE...")
+@click.argument("sites", nargs=-1, metavar="SITE... | DIR URL")
 @click.option("--all", "every", is_flag=True, help="All websites of the configuration.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; nothing is changed.")
 @click.option(
@@ -29,6 +32,7 @@ from siteferry.websites.run_options import RunOptions
     help="Carry out this plan exactly (`siteferry plan SITE --out FILE`), or nothing.",
 )
 @what_options
+@certificate_options
 @click.option("--purge-first", is_flag=True, help="Empty the remote directory before sending.")
 @click.option("--yes", is_flag=True, help="Do not ask before --purge-first.")
 @click.option(
@@ -52,6 +56,8 @@ def import_command(
     every: bool,
     dry_run: bool,
     plan_path: Path | None,
+    ca_file: Path | None,
+    fingerprint: str | None,
     yes: bool,
     detach: bool,
     if_not_running: bool,
@@ -68,25 +74,45 @@ def import_command(
     siteferry import example shop --json
     siteferry import example --delete --dry-run
     siteferry import --all --detach --if-not-running
+
+    A directory and a URL need no configuration. The password comes from SITEFERRY_FTP_PASSWORD,
+    SITEFERRY_FTP_PASSWORD_FILE, the credential store, or the terminal.
+
+    \b
+    siteferry import ./public ftps://u123456@ftp.example.com/public_html
+    siteferry import ./public ftps://u123456@ftp.example.com/public_html --dry-run
     """
     if bool(sites) == every:
         raise click.UsageError("name at least one website, or --all (and not both)")
     wanted = run_options(**what)
+    given = ad_hoc_website(sites, ca_file, fingerprint)
+    if given is not None and plan_path is not None:
+        raise click.UsageError("--plan is for websites that have a file")
     settings = options.load()
-    names = list_websites(settings) if every else list(dict.fromkeys(sites))
-    websites = [load_website(name, settings) for name in names]
-    many = every or len(sites) > 1
-    if dry_run:
-        sys.exit(plan_websites(options, settings, websites, wanted, as_json=as_json, many=many))
-    if detach and settings.redis.url is None:
+    if detach and not dry_run and settings.redis.url is None:
         raise click.UsageError(
             "--detach needs a Redis that stays, with workers: set SITEFERRY_REDIS_URL or --redis"
         )
+    supplied = with_password(given, settings) if given is not None else None
+    if supplied is not None:
+        websites = [supplied.ad_hoc.website()]
+        wanted = replace(wanted, ad_hoc=supplied.ad_hoc)
+    else:
+        names = list_websites(settings) if every else list(dict.fromkeys(sites))
+        websites = [load_website(name, settings) for name in names]
+    many = every or (supplied is None and len(sites) > 1)
+    if dry_run:
+        sys.exit(
+            plan_websites(
+                options, settings, websites, wanted, as_json=as_json, many=many, supplied=supplied
+            )
+        )
+    names = [website.name for website in websites]
     if plan_path is not None:
         wanted = _planned(plan_path, names, wanted)
     if wanted.purge_first:
         confirm_purge(names, yes=yes)
-    with launching(options, settings, websites) as launch:
+    with launching(options, settings, websites, supplied) as launch:
         if wanted.expected is not None:
             refuse_other_plan(launch, websites[0], wanted)
         started = (launch.start(w, wanted, if_not_running=if_not_running) for w in websites)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from siteferry.cli.ledger_access import Ledger
 from siteferry.cli.options import GlobalOptions
 from siteferry.embedded.worker import EmbeddedWorker
+from siteferry.secret import Secret
 from siteferry.settings import Settings
 
 
 @contextmanager
 def own_worker(
-    options: GlobalOptions, settings: Settings, ledger: Ledger
+    options: GlobalOptions, settings: Settings, ledger: Ledger, brought: Mapping[str, Secret]
 ) -> Iterator[Callable[[], None]]:
-    """Run `siteferry worker` beside the command; gives what the command calls while it waits."""
+    """Run `siteferry worker` beside the command; gives what the command calls while it waits.
+
+    Args:
+        brought: variables that its environment has beyond the command's.
+    """
     argv = [sys.executable, "-m", "siteferry", "--redis", ledger.url]
     if options.config is not None:
         argv += ["--config", str(options.config)]
@@ -29,7 +34,8 @@ def own_worker(
         argv += ["--credential-backend", options.credential_backend]
     argv += ["worker", "--concurrency", str(settings.worker.concurrency)]
     log_path = None if options.log_level else settings.state_dir / "worker.log"
-    with EmbeddedWorker(argv, os.environ, log_path) as worker:
+    environment = os.environ | {name: value.reveal() for name, value in brought.items()}
+    with EmbeddedWorker(argv, environment, log_path) as worker:
 
         def check() -> None:
             ledger.check()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from siteferry.cli.ad_hoc_password import WithPassword
 from siteferry.cli.following import conclude
 from siteferry.cli.import_options import run_options, what_options
 from siteferry.cli.launch import INTERRUPTED, Launch, launching
@@ -64,9 +65,10 @@ def plan_websites(
     as_json: bool,
     many: bool,
     out: Path | None = None,
+    supplied: WithPassword | None = None,
 ) -> int:
     """Make and print the plans of `websites`; gives the exit code."""
-    with launching(options, settings, websites) as launch:
+    with launching(options, settings, websites, supplied) as launch:
         snapshots = _dry_runs(launch, websites, wanted, hashed=out is not None)
         if snapshots is None:
             return INTERRUPTED

@@ -9,6 +9,7 @@ from siteferry.dispatch.policy import decide
 from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Step, Work
 from siteferry.errors import (
+    CredentialElsewhere,
     LeaseLost,
     LedgerUnreachable,
     SiteferryError,
@@ -98,7 +99,7 @@ def _after_error(runtime: Runtime, work: Work, step: Step, error: SiteferryError
     items, member, node = runtime.items, work.member, runtime.node
     # Progress in this attempt clears the item's record: only a series of fruitless ones is poison.
     fruitless = 0 if work.progressed else work.claim.fruitless
-    blameless = isinstance(error, SlotsBusy)
+    blameless = isinstance(error, SlotsBusy | CredentialElsewhere)
     again = decide(
         error,
         step.kind,

@@ -28,6 +28,7 @@ from siteferry.settings import Settings
 from siteferry.tree.content_hashes import ContentHashes, NoCache
 from siteferry.tree.hash_cache import HashCache
 from siteferry.websites import Website, load_website
+from siteferry.websites.ad_hoc import AdHocWebsite
 
 if TYPE_CHECKING:
     from siteferry.dispatch.work import Work
@@ -129,12 +130,13 @@ class Runtime:
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
     _websites_lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def website(self, name: str, run: str) -> Website:
-        """The website as this machine's configuration had it when `run` first came here."""
+    def website(self, name: str, run: str, ad_hoc: AdHocWebsite | None = None) -> Website:
+        """The website as this machine's configuration had it when `run` first came here, or as the
+        run brings it along."""
         with self._websites_lock:
             known = self._websites.get((name, run))
             if known is None:
-                known = load_website(name, self.settings)
+                known = ad_hoc.website() if ad_hoc else load_website(name, self.settings)
                 while len(self._websites) >= _MOST_WEBSITES:
                     del self._websites[next(iter(self._websites))]
                 self._websites[name, run] = known

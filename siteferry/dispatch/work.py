@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from siteferry.credentials.resolve import resolve_login
-from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.errors import CredentialAbsent, CredentialElsewhere, LeaseLost, SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.pool import Account
 from siteferry.ftp.session import Session
@@ -82,6 +82,7 @@ class Work:
     """In the names of what this attempt stages: a Redis that has lost its last second may give the
     same attempt out twice, what an earlier run has staged is used by a later one, and two workers
     must never write to one name."""
+    _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.begun = self.clock()
@@ -103,7 +104,7 @@ class Work:
     @cached_property
     def website(self) -> Website:
         """The website as this run sees it."""
-        known = self.runtime.website(self.claim.facts["site"], self.member.run)
+        known = self.runtime.website(self.claim.facts["site"], self.member.run, self.options.ad_hoc)
         return self.options.applied(known)
 
     @cached_property
@@ -122,7 +123,16 @@ class Work:
             yield session
 
     def _login(self, fresh: bool) -> tuple[str, Secret]:
-        login = resolve_login(self.website, self.runtime.stores, fresh=fresh)
+        ad_hoc = self.options.ad_hoc
+        try:
+            login = resolve_login(self.website, self.runtime.stores, fresh=fresh)
+        except CredentialAbsent as error:
+            if ad_hoc is None or not ad_hoc.brought:
+                raise
+            # The private server is one for all commands of a user, and each has its worker.
+            raise CredentialElsewhere(
+                f"the password of {ad_hoc.account_text} is with the worker of another command"
+            ) from error
         return login.username, login.password
 
     def seconds(self) -> float:
@@ -156,6 +166,16 @@ class Work:
         with self.pulse.lock:
             self.pulse.outcomes.append(outcome)
             self.pulse.parts.pop(outcome.path, None)
+
+    def warn_once(self, about: str, text: str) -> None:
+        """Have the run's report say `text`, unless a warning `about` the same is there already.
+
+        Raises:
+            LedgerUnreachable: Redis does not answer.
+        """
+        if about not in self._warned:
+            self.runtime.runs.warn_once(self.member.run, about, text)
+            self._warned.add(about)
 
     def keep(self, part: Kept) -> None:
         """Note what stands of a file that is not finished, for a later attempt to go on with; it is

@@ -19,7 +19,7 @@ PROFTPD_BYTES = 4103
 where that falls between the first one's CR and LF: where a run of whole commands has just so many
 bytes. So no run may."""
 
-_PATH = re.compile(rb"(?P<verb>[A-Z]{3,4} )(?P<own>\.ht)?(?P<root>/(?!/))?")
+_PATH = re.compile(rb"(?P<verb>[A-Z]{3,4} |SITE CHMOD [0-7]{3} )(?P<own>\.ht)?(?P<root>/(?!/))?")
 
 
 @dataclass(frozen=True, slots=True)

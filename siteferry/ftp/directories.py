@@ -152,8 +152,9 @@ def remove_tree(session: Session, directory: str, known_files: Iterable[str] = (
         folders, files = found
         for folder in folders:
             remove_tree(session, posixpath.join(directory, folder))
-        session.burst([f"DELE {posixpath.join(directory, name)}" for name in files])
-        reply = session.burst([f"RMD {directory}"])[0]
+        dele = [f"DELE {posixpath.join(directory, name)}" for name in files]
+        # Listing has led into it.
+        reply = session.burst([*dele, leave, f"RMD {directory}"])[-1]
     if not reply.ok:
         raise error_for(reply, f"removing {directory}")
 

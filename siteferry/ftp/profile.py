@@ -53,6 +53,8 @@ class ServerProfile:
     """RNTO replaces an existing file."""
     rename_across: bool | None = None
     """RNTO moves a file into another directory; None: not tried yet."""
+    chmod: bool = True
+    """SITE CHMOD is known, as far as it was tried."""
     encoding: str = "utf-8"
     """Of names: UTF-8 where the server says so (RFC 2640), else Latin-1."""
     tls: Mapping[TlsVersion, TlsResult] = field(default_factory=dict)

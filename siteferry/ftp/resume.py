@@ -11,10 +11,10 @@ from siteferry.ftp.sending import (
     Part,
     Sent,
     Upload,
-    after,
+    finish,
+    look,
     send,
     size_of,
-    verdict,
 )
 from siteferry.ftp.session import Session
 from siteferry.ftp.transfer import Opening, abandon, open_transfer
@@ -52,7 +52,7 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
         except SourceError as error:
             return error
         if 0 < offset == reader.size:
-            sent: Sent | Part | SiteferryError = Sent(upload, reader.finish())
+            sent: Sent | Part | SiteferryError = Sent(upload, finish(reader, conduct))
         else:
             may_append = part.ended and held == offset
             opening = _go_on(session, upload, reader, offset, may_append) if offset else None
@@ -66,11 +66,7 @@ def resume_upload(session: Session, upload: Upload, part: Part, conduct: Conduct
             except BaseException:
                 abandon(session, opening.connection())
                 raise
-    if not isinstance(sent, Sent):
-        return sent
-    if sent.owed is not None:
-        sent.owed.settle()
-    return verdict(session, sent, session.burst(after(session, sent)))
+    return look(session, sent) if isinstance(sent, Sent) else sent
 
 
 def _adopt(session: Session, upload: Upload, part: Part) -> int:

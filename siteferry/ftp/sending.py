@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from siteferry.errors import LeaseLost, SessionLost, SiteferryError, SourceError, TransferMismatch
 from siteferry.ftp.facts import parse_size
 from siteferry.ftp.pacing import Pace
+from siteferry.ftp.permissions import NOT_KNOWN, chmod_command, chmod_refusal
 from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.session import Session
 from siteferry.ftp.sockets import told
 from siteferry.ftp.transfer import Owed, abandon, end_early, finish_upload
+from siteferry.tree.content_hashes import FileState
 from siteferry.tree.reading import Digest, SourceReader
 from siteferry.tree.scan import FoundFile
 
@@ -28,20 +31,26 @@ _KEEP_EVERY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file to send: what it is locally, and the absolute remote name that it gets."""
+    """One file to send: what it is locally, the absolute remote name that it gets, and the
+    permission bits, None to leave them to the server."""
 
     found: FoundFile
     remote: str
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What stands on the server now: bytes, SHA-256 (hex) of what was sent, and the time that the
-    server keeps for it (Unix seconds), None where it could not be set."""
+    server keeps for it (Unix seconds), None where it could not be set.
+
+    unset_mode: why it did not get the permissions that were asked for, None where it did.
+    """
 
     size: int
     sha256: str
     mtime: int | None
+    unset_mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,13 @@ class Conduct:
     keep: called with what stands of a file: each second of a long one, when it yields, and when an
         error leaves open what has become of it.
     yields: whether a long file is to stop at the next border of a chunk; a Part is its outcome.
+    remember: called with what has been read of a whole file, so that nobody need read it again.
     """
 
     moved: Callable[[int], None] = lambda _bytes: None
     keep: Callable[[Upload, Part], None] = lambda _upload, _part: None
     yields: Callable[[], bool] = lambda: False
+    remember: Callable[[FileState, Digest], None] = lambda _state, _digest: None
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.monotonic
 
@@ -119,7 +130,7 @@ def send(
     doing = f"storing {upload.found.path}"
     try:
         done = _send_chunks(session, upload, reader, data, conduct)
-        digest = reader.finish() if done else None
+        digest = finish(reader, conduct) if done else None
     except SourceError as error:
         # The part that was sent stands under a name that nothing will ever refer to.
         return _end_quietly(session, data, doing, error)
@@ -141,6 +152,18 @@ def send(
         conduct.keep(upload, part)
         return doubt or part
     return Sent(upload, digest, doubt)
+
+
+def finish(reader: SourceReader, conduct: Conduct) -> Digest:
+    """The digest of a file that was read to its end. It counts for the file itself, so it is
+    remembered whatever becomes of the transfer.
+
+    Raises:
+        SourceChanged: as `SourceReader.finish`.
+    """
+    digest = reader.finish()
+    conduct.remember(FileState.of(reader.opened, reader.opened_ns), digest)
+    return digest
 
 
 def _send_chunks(
@@ -187,20 +210,37 @@ def _end_quietly(
     return doubt if doubt and isinstance(cause, SessionLost) else cause
 
 
-def after(session: Session, sent: Sent) -> list[str]:
-    """The commands that look at a file that was sent and give it its time."""
-    commands = [f"SIZE {sent.upload.remote}"]
-    if session.profile.time_verb:
+Question = Literal["size", "time", "mode"]
+
+
+def after(session: Session, sent: Sent) -> dict[Question, str]:
+    """The commands that look at a file that was sent and give it its time and its permissions."""
+    upload, profile = sent.upload, session.profile
+    commands: dict[Question, str] = {"size": f"SIZE {upload.remote}"}
+    if verb := profile.time_verb:
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(sent.digest.mtime))
-        commands.append(f"{session.profile.time_verb} {stamp} {sent.upload.remote}")
+        commands["time"] = f"{verb} {stamp} {upload.remote}"
+    if upload.mode is not None and profile.chmod:
+        commands["mode"] = chmod_command(upload.mode, upload.remote)
     return commands
 
 
-def verdict(session: Session, sent: Sent, replies: list[Reply]) -> Stored | SiteferryError:
+def look(session: Session, sent: Sent) -> Stored | SiteferryError:
+    """Ask `after`'s commands alone; gives the verdict."""
+    if sent.owed is not None:
+        sent.owed.settle()
+    asked = after(session, sent)
+    replies = session.burst(list(asked.values()))
+    return verdict(session, sent, dict(zip(asked, replies, strict=True)))
+
+
+def verdict(
+    session: Session, sent: Sent, replies: Mapping[Question, Reply]
+) -> Stored | SiteferryError:
     """What the replies to `after`'s commands mean; `sent` owes no reply by then."""
     if sent.owed and sent.owed.refusal:
         return sent.owed.refusal
-    size = replies[0]
+    size = replies["size"]
     path = sent.upload.found.path
     if size.code == 213:
         held = size_of(size)
@@ -216,14 +256,19 @@ def verdict(session: Session, sent: Sent, replies: list[Reply]) -> Stored | Site
         # This server has no SIZE; the 226 has to do.
         session.profile.size = False
     mtime: int | None = None
-    if len(replies) > 1:
-        if replies[1].ok:
+    if "time" in replies:
+        if replies["time"].ok:
             mtime = sent.digest.mtime
         else:
             # MDTM with a time is vsftpd's: others look for a file of that name, or know no such
             # syntax. The file is whole either way.
             session.profile.refuse_time_verb()
-    return Stored(sent.digest.size, sent.digest.sha256, mtime)
+    unset_mode = None
+    if "mode" in replies:
+        unset_mode = chmod_refusal(session, replies["mode"])
+    elif sent.upload.mode is not None:
+        unset_mode = NOT_KNOWN
+    return Stored(sent.digest.size, sent.digest.sha256, mtime, unset_mode)
 
 
 def size_of(reply: Reply) -> int | None:

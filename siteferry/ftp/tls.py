@@ -66,7 +66,8 @@ def wrap_control(sock: socket.socket, context: ssl.SSLContext, endpoint: Endpoin
     except ssl.SSLCertVerificationError as error:
         raise TlsFailed(
             f"the certificate of {endpoint} is not trusted: {error.verify_message}",
-            next_step="Check the host name, set ftp.ca_file, or pin it with ftp.fingerprint.",
+            next_step="Check the host name, set ftp.ca_file (--ca-file), or pin it with "
+            "ftp.fingerprint (--fingerprint).",
         ) from error
     except ssl.SSLEOFError as error:
         raise SessionLost(f"the TLS handshake with {endpoint} broke off") from error

@@ -15,6 +15,7 @@ from siteferry.ftp.sending import (
     Stored,
     Upload,
     after,
+    look,
     send,
     verdict,
 )
@@ -30,8 +31,8 @@ def upload_files(
 ) -> Iterator[tuple[Upload, Outcome]]:
     """Send files one after the other, yielding the outcome of each as soon as it is certain.
 
-    The size check and the time of one file travel with the opening of the next; so an outcome
-    comes one file late, and the last file's needs one more round trip.
+    The size check, the time and the permissions of one file travel with the opening of the next;
+    so an outcome comes one file late, and the last file's needs one more round trip.
 
     Args:
         session: a session in sync; it is used until the iterator ends or raises.
@@ -52,19 +53,21 @@ def upload_files(
             yield upload, reader
             continue
         with reader:
+            asked = after(session, before) if before else {}
             with _kept_on_error(before, conduct):
                 opening = open_transfer(
                     session,
                     "STOR",
                     upload.remote,
                     f"storing {upload.found.path}",
-                    after(session, before) if before else [],
+                    list(asked.values()),
                     confirmed=reader.size > UNCONFIRMED_BYTES,
                     owed=before.owed if before else None,
                 )
             with _closed_on_error(session, opening):
                 if before:
-                    yield before.upload, verdict(session, before, opening.prelude)
+                    replies = dict(zip(asked, opening.prelude, strict=True))
+                    yield before.upload, verdict(session, before, replies)
                     before = None
                 if opening.refusal is not None:
                     yield upload, opening.refusal
@@ -76,9 +79,8 @@ def upload_files(
             yield upload, outcome
     if before:
         with _kept_on_error(before, conduct):
-            _settle(before)
-            replies = session.burst(after(session, before))
-        yield before.upload, verdict(session, before, replies)
+            stored = look(session, before)
+        yield before.upload, stored
 
 
 def _open(upload: Upload) -> SourceReader | SourceError:

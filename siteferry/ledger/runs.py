@@ -14,6 +14,8 @@ from siteferry.ledger.keys import RUN_SECONDS, target_digest
 from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
 
 _MOST_FAILURES = 10_000
+_WARNING = "warning:"
+"""Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Runs:
         if not ok:
             raise TargetHeld(
                 f"run {answer} holds the target of {new.site}",
+                run=answer,
                 next_step=f"Wait for it (siteferry watch {answer}), then start again.",
             )
         return members(answer)
@@ -95,9 +98,14 @@ class Runs:
         self.connection.call(lambda: self.connection.client.hset(key, mapping=dict(fields)))
 
     def warn(self, run: str, texts: Sequence[str]) -> None:
-        """Replace the run's warnings."""
+        """Replace the warnings of the run's plan."""
         if texts:
             self._replace_list(self.connection.keys.warnings(run), texts)
+
+    def warn_once(self, run: str, about: str, text: str) -> None:
+        """Add a warning, unless the run has one `about` the same: several workers may have it."""
+        key, client = self.connection.keys.run(run), self.connection.client
+        self.connection.call(lambda: client.hsetnx(key, f"{_WARNING}{about}", text))
 
     def snapshot(self, run: str, *, details: bool = True) -> Snapshot:
         """What the ledger knows of a run now; without `details` no failures, workers, warnings.
@@ -131,7 +139,7 @@ class Runs:
             now=seconds + micros / 1e6,
             failures=failures,
             workers=answer[3] if details else {},
-            warnings=answer[4] if details else [],
+            warnings=[*answer[4], *_warnings(facts)] if details else [],
         )
 
     # -- what the plan leaves for the items that follow --------------------------------------------
@@ -157,7 +165,7 @@ class Runs:
     def previous_parts(self, run: str, directories: Sequence[str]) -> dict[str, str]:
         """The last manifest's parts for these directories; one that it did not know is absent."""
         if not directories:
-            return {}
+            return {}  # Redis refuses a question for nothing
         key, client = self.connection.keys.previous(run), self.connection.client
         texts = self.connection.call(lambda: client.hmget(key, list(directories)))
         return {d: text for d, text in zip(directories, texts, strict=True) if text is not None}
@@ -221,6 +229,10 @@ class Runs:
                 pipe.execute()
 
         self.connection.call(write)
+
+
+def _warnings(facts: Mapping[str, str]) -> list[str]:
+    return [text for field, text in sorted(facts.items()) if field.startswith(_WARNING)]
 
 
 def _snapshot(

@@ -16,6 +16,7 @@ from siteferry.ftp.directories import (
     remove_tree,
 )
 from siteferry.ftp.documents import exists, read_document, write_document
+from siteferry.ftp.permissions import chmod_warning, set_modes
 from siteferry.ftp.renames import Rename, rename_all
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.sending import size_of
@@ -37,11 +38,13 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class Published:
-    """What a publish did: the paths that the server refused for good, and for how many seconds
-    visitors could see both versions."""
+    """What a publish did: the paths that the server refused for good, for how many seconds visitors
+    could see both versions, and a warning about directories without the permissions that were
+    asked for."""
 
     failed: dict[str, SiteferryError] = field(default_factory=dict)
     mixed_seconds: float = 0.0
+    unset_modes: str | None = None
 
 
 def find_journal(session: Session, base: Base) -> Journal | None:
@@ -155,16 +158,35 @@ def _replace(
     what stands in the trash is only waiting to be removed."""
     begin = clock()
     _put_aside(session, base, journal, journal.clear, may_go_on, result)
-    may_go_on()
-    _, refused = make_directories(session, [base.live(d) for d in journal.directories])
-    for path, error in refused.items():
-        _log.warning("a directory could not be made", path=path, error=str(error))
+    _make_directories(session, base, journal, may_go_on, result)
     for group in journal.classes:
         _move(session, base, journal, group, may_go_on, result)
     _put_aside(session, base, journal, journal.remove, may_go_on, result)
     result.mixed_seconds = clock() - begin
     may_go_on()
     _put_manifest(session, base, journal, result)
+
+
+def _make_directories(
+    session: Session,
+    base: Base,
+    journal: Journal,
+    may_go_on: Callable[[], None],
+    result: Published,
+) -> None:
+    live = {base.live(path): path for path in journal.directories}
+    may_go_on()
+    _, refused = make_directories(session, list(live))
+    for path, error in refused.items():
+        _log.warning("a directory could not be made", path=path, error=str(error))
+    if journal.directory_mode is None:
+        return
+    may_go_on()
+    # Also those that stood already: another worker may have been cut off in between.
+    there = [path for path in live if path not in refused]
+    for path, refusal in set_modes(session, there, journal.directory_mode).items():
+        result.unset_modes = chmod_warning(live[path], refusal)
+        break
 
 
 def _check_replaced(session: Session, base: Base, journal: Journal) -> None:

@@ -78,29 +78,36 @@ def trash_name(index: int) -> str:
 
 
 def prepare_staging(session: Session, base: Base, run: str) -> None:
-    """Make the staging directory of `run` and what leads to it, and the remote directory, which may
-    lie elsewhere.
+    """Make the staging directory of `run`, the remote directory, and what leads to both.
 
     Raises:
         RemoteDirectoryRefused: the server does not let us.
     """
     staging = base.staging(run)
-    chain = list(dict.fromkeys([*_leading_to(base.remote_dir), *_leading_to(staging)]))
-    *made, entered = session.burst([*(f"MKD {path}" for path in chain), f"CWD {staging}"])
-    if not entered.ok:
-        # A server that says of a directory that it is there refuses to make it, too.
-        cause = error_for(made[-1] if not made[-1].ok else entered, f"making {staging}")
-        raise RemoteDirectoryRefused(
-            f"the remote directory {base.remote_dir} cannot be written",
-            reply=cause.reply,
-            next_step="Check ftp.remote_dir, and that the FTP account may write there.",
-        ) from cause
+    # The remote directory leads to the staging directory, unless that was configured elsewhere.
+    chain = list(dict.fromkeys([*_chain(base.remote_dir), *_chain(staging)]))
+    needed = list(dict.fromkeys([base.remote_dir, staging]))
+    replies = session.burst([*(f"MKD {path}" for path in chain), *(f"CWD {p}" for p in needed)])
+    made = dict(zip(chain, replies, strict=False))
+    for directory, entered in zip(needed, replies[len(chain) :], strict=True):
+        if not entered.ok:
+            # A server that says of a directory that it is there refuses to make it, too.
+            refused = made.get(directory, entered)
+            cause = error_for(entered if refused.ok else refused, f"making {directory}")
+            raise RemoteDirectoryRefused(
+                f"the remote directory {base.remote_dir} cannot be written",
+                reply=cause.reply,
+                next_step="Check ftp.remote_dir, and that the FTP account may write there.",
+            ) from cause
 
 
-def _leading_to(directory: str) -> list[str]:
-    """Absolute directories down to this one, without the root."""
-    parts = directory.strip("/").split("/")
-    return ["/" + "/".join(parts[: n + 1]) for n in range(len(parts)) if parts[0]]
+def _chain(directory: str) -> list[str]:
+    """An absolute directory and all above it but the root, parents first."""
+    chain: list[str] = []
+    while directory != "/":
+        chain.insert(0, directory)
+        directory = posixpath.dirname(directory)
+    return chain
 
 
 def remove_old_stagings(

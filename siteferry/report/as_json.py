@@ -15,8 +15,8 @@ from siteferry.secret import redact
 def run_object(snapshot: Snapshot) -> dict[str, object]:
     """Give the object of one run. Seconds have three decimals, times are ISO 8601 in UTC.
 
-    `exit_code`, `ended` and `publish_seconds` are None while they are not known, `error` where the
-    run as a whole met none.
+    `exit_code`, `ended`, `publishing_since` and `publish_seconds` are None while they are not
+    known, `error` where the run as a whole met none. `adopted` files count as carried, too.
     """
     carried = "uploaded" if snapshot.direction is Direction.IMPORT else "downloaded"
     return {
@@ -26,6 +26,7 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
         "state": snapshot.state.value,
         "stats": {
             carried: snapshot.transferred,
+            "adopted": snapshot.adopted,
             "skipped": snapshot.skipped,
             "failed": snapshot.failed,
             "deleted": snapshot.deleted,
@@ -35,6 +36,7 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
         "seconds": round(snapshot.seconds, 3),
         "publish_seconds": _rounded(snapshot.publish_seconds),
         "started": _iso(snapshot.started),
+        "publishing_since": _iso(snapshot.publishing_since),
         "ended": _iso(snapshot.ended),
         "exit_code": exit_code(snapshot) if snapshot.state.ended else None,
         "error": _masked(dataclasses.asdict(snapshot.error)) if snapshot.error else None,

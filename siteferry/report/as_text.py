@@ -98,7 +98,7 @@ def _published(snapshot: Snapshot) -> str:
 def _counts(snapshot: Snapshot) -> Iterator[str]:
     carried = "uploaded" if snapshot.direction is Direction.IMPORT else "downloaded"
     counts = [
-        f"{snapshot.transferred:,} {carried}",
+        f"{snapshot.transferred:,} {carried}{_adopted(snapshot)}",
         f"{snapshot.skipped:,} already up to date",
         f"{snapshot.failed:,} failed",
     ]
@@ -111,6 +111,12 @@ def _counts(snapshot: Snapshot) -> Iterator[str]:
     if snapshot.transferred_bytes and rate is not None:
         size = figures.human_bytes(snapshot.transferred_bytes)
         yield f"{size} at {figures.human_rate(rate)} on average"
+
+
+def _adopted(snapshot: Snapshot) -> str:
+    if not snapshot.adopted:
+        return ""
+    return f" ({snapshot.adopted:,} of them had been sent by an earlier run)"
 
 
 def _mixed(snapshot: Snapshot) -> Iterator[str]:

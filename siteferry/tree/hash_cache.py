@@ -6,8 +6,6 @@ may be a minute old, and asks the server only at open (close-to-open consistency
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +18,11 @@ from siteferry.errors import SourceChanged, SourceUnreadable
 from siteferry.tree.content_hashes import FileState, Key, Result
 from siteferry.tree.found import FoundFile
 from siteferry.tree.hash_store import HashStore
-from siteferry.tree.reading import Digest, SourceReader, hash_file
+from siteferry.tree.reading import Digest, open_source
 
 _BATCH_FILES = 256
 """Looked up, and written, in one transaction."""
 _HASH_CHUNK_BYTES = 256 * 1024
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-"""As in `open_source`: neither a link nor a FIFO that took the file's place is for us."""
 
 
 class HashCache:
@@ -125,38 +121,18 @@ class HashCache:
     def _read(self, found: FoundFile) -> Digest:
         """Read a file for its digest, and keep it."""
         looked_ns = self._now_ns()
-        opened = _open(found)
-        if opened is None:
-            return hash_file(found)  # which says why
-        with SourceReader(found, *opened) as reader:
+        with open_source(found) as reader:
             for _ in reader.read_chunks(_HASH_CHUNK_BYTES):
                 pass
             digest = reader.finish()
-        self.remember(FileState.of(opened[1], looked_ns), digest)
+        self.remember(FileState.of(reader.opened, looked_ns), digest)
         return digest
 
 
 def _look(found: FoundFile, looked_ns: int) -> FileState | None:
-    """None where there is no file to be read."""
-    opened = _open(found)
-    if opened is None:
-        return None
-    os.close(opened[0])
-    return FileState.of(opened[1], looked_ns)
-
-
-def _open(found: FoundFile) -> tuple[int, os.stat_result] | None:
-    """A descriptor and its fstat; None where there is no file to be read."""
+    """None where there is no file to be read; reading it tells why."""
     try:
-        descriptor = os.open(found.local, _FLAGS)
-    except OSError:
+        with open_source(found) as reader:
+            return FileState.of(reader.opened, looked_ns)
+    except (SourceUnreadable, SourceChanged):
         return None
-    try:
-        opened = os.fstat(descriptor)
-    except OSError:
-        os.close(descriptor)
-        return None
-    if not stat.S_ISREG(opened.st_mode):
-        os.close(descriptor)
-        return None
-    return descriptor, opened

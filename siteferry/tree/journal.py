@@ -14,9 +14,10 @@ from siteferry.tree.framing import pack, unpack
 from siteferry.tree.paths import check_path
 
 FORMAT = "siteferry-journal"
-VERSION = 2
-_READABLE = (1, 2)
-"""Version 1 had no `empty`."""
+VERSION = 3
+_READABLE = (1, 2, 3)
+"""Version 1 had no `empty`, 1 and 2 had no `directory_mode`."""
+_ALL_BITS = 0o777
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Journal:
     `clear` makes room where a file becomes a directory or the reverse; `classes` are the renames
     with a barrier between one class and the next; `remove` is what the user asked to delete, and
     `empty` the directories that go with it unless something else is in them, children first;
-    `manifest` replaces the old manifest last, under its own staged name.
+    `manifest` replaces the old manifest last, under its own staged name. `directory_mode` is what
+    permission bits `directories` get, None what the server gives them.
     """
 
     run: str
@@ -56,6 +58,7 @@ class Journal:
     remove: tuple[PutAside, ...]
     manifest: Move
     empty: tuple[str, ...] = ()
+    directory_mode: int | None = None
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -70,6 +73,7 @@ def encode(journal: Journal) -> bytes:
         "run": journal.run,
         "site": journal.site,
         "staging": journal.staging,
+        "directory_mode": journal.directory_mode,
     }
     return pack(
         [
@@ -114,6 +118,7 @@ def decode(data: bytes) -> Journal:
             remove=tuple(PutAside(path, trash) for path, trash in _rows(remove)),
             manifest=Move(*_rows(manifest)),
             empty=tuple(_rows(empty)),
+            directory_mode=_mode(header.get("directory_mode")),
         )
         _check(journal)
     except (ValueError, TypeError, KeyError, PathRefused) as error:
@@ -129,6 +134,14 @@ def _rows(record: object) -> Sequence:  # type: ignore[type-arg]  # JSON: checke
     if not isinstance(record, list):
         raise TypeError("a list was expected")
     return record
+
+
+def _mode(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or not 0 <= value <= _ALL_BITS:
+        raise ValueError("no permission bits")
+    return value
 
 
 def _check(journal: Journal) -> None:

@@ -43,6 +43,8 @@ class NameLimits:
     name_bytes: int | None = 255
     path_bytes: int | None = 4095
     """Of a whole path as it is sent; `below` takes the remote directory off."""
+    chmod_bytes: int | None = None
+    """Of a whole path behind SITE CHMOD and three digits."""
     forbidden: frozenset[str] = frozenset()
     """Characters that no name may have."""
     forbidden_in_directories: frozenset[str] = frozenset()
@@ -61,22 +63,28 @@ class NameLimits:
 _POSIX = NameLimits()
 _UNKNOWN = NameLimits(name_bytes=None, path_bytes=None)
 
-# A command line has 4096 bytes with its CR and LF; the longest that names a target is RNTO.
-_VSFTPD = replace(_POSIX, server="vsftpd", path_bytes=4089)
+# A command line has 4096 bytes with its CR and LF; the longest that names a target is RNTO. Longer
+# still is SITE CHMOD, without which a directory can do.
+_VSFTPD = replace(_POSIX, server="vsftpd", path_bytes=4089, chmod_bytes=4079)
 # MKD refuses an asterisk anywhere in the path (550 Invalid directory name), RNTO takes it.
 _PROFTPD = replace(
-    _POSIX, server="ProFTPD", path_bytes=4093, forbidden_in_directories=frozenset("*")
+    _POSIX,
+    server="ProFTPD",
+    path_bytes=4093,
+    chmod_bytes=4085,
+    forbidden_in_directories=frozenset("*"),
 )
 # Each control character becomes `_`, and so does each space at the end of the command: both with a
 # reply of success. A backslash is refused (553 Prohibited).
 _PUREFTPD = replace(
     _POSIX,
     server="Pure-FTPd",
+    chmod_bytes=4095,
     forbidden=_CONTROLS | {"\\"},
     forbidden_at_the_end=frozenset(" "),
 )
 # A command line has 2048 bytes without its CR and LF; names are decoded as UTF-8, with replacement.
-_PYFTPDLIB = replace(_POSIX, server="pyftpdlib", path_bytes=2043, utf8_only=True)
+_PYFTPDLIB = replace(_POSIX, server="pyftpdlib", path_bytes=2043, chmod_bytes=2033, utf8_only=True)
 # Microsoft, "Naming Files, Paths, and Namespaces" (learn.microsoft.com/windows/win32/fileio); not
 # measured. NTFS counts UTF-16 units, and below which local path the site lies cannot be known.
 _IIS = replace(

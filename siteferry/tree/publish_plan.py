@@ -17,12 +17,14 @@ from siteferry.tree.twins import twins
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A transferred file as the ledger keeps it: staged name, bytes, SHA-256, server's time."""
+    """A transferred file as the ledger keeps it: staged name, bytes, SHA-256, server's time, and
+    the permission bits that were asked for."""
 
     name: str
     size: int
     sha256: str
     mtime: int | None
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -38,12 +39,25 @@ class Digest:
 class SourceReader:
     """One reading of one file. Close it, or use it as a context manager."""
 
-    __slots__ = ("_beside", "_count", "_descriptor", "_found", "_opened", "_sha256")
+    __slots__ = (
+        "_beside",
+        "_count",
+        "_descriptor",
+        "_found",
+        "_sha256",
+        "opened",
+        "opened_ns",
+    )
 
-    def __init__(self, found: FoundFile, descriptor: int, opened: os.stat_result) -> None:
+    def __init__(
+        self, found: FoundFile, descriptor: int, opened: os.stat_result, opened_ns: int
+    ) -> None:
         self._found = found
         self._descriptor = descriptor
-        self._opened = opened
+        self.opened = opened
+        """What fstat told of the descriptor before the first byte was read."""
+        self.opened_ns = opened_ns
+        """What `time.time_ns()` was before that."""
         self._count = 0
         self._sha256 = hashlib.sha256()
         self._beside: HashBeside | None = None
@@ -68,7 +82,7 @@ class SourceReader:
     @property
     def size(self) -> int:
         """Bytes that the file had when it was opened."""
-        return self._opened.st_size
+        return self.opened.st_size
 
     @property
     def count(self) -> int:
@@ -133,7 +147,7 @@ class SourceReader:
         if stop is None and self._beside is None and self.size - self._count >= _LONG_BYTES:
             self._beside = HashBeside(self._sha256)
         # One byte more than is left: a short read then is the end, without a second read.
-        size = self._opened.st_size
+        size = self.size
         end = size + 1 if stop is None else min(stop, size)
         while self._count < end:
             wanted = min(chunk_bytes, end - self._count)
@@ -158,7 +172,7 @@ class SourceReader:
         Raises:
             SourceChanged: what was read may be a mixture, or is no longer what the path names.
         """
-        opened = self._opened
+        opened = self.opened
         try:
             now = os.fstat(self._descriptor)
         except OSError as error:
@@ -181,7 +195,7 @@ class SourceReader:
             named = os.lstat(self._found.local)
         except OSError:
             return False
-        return (named.st_dev, named.st_ino) == (self._opened.st_dev, self._opened.st_ino)
+        return (named.st_dev, named.st_ino) == (self.opened.st_dev, self.opened.st_ino)
 
 
 def open_source(found: FoundFile) -> SourceReader:
@@ -191,6 +205,7 @@ def open_source(found: FoundFile) -> SourceReader:
         SourceUnreadable: the system does not give it.
         SourceChanged: a link or something else that is no file has taken its place.
     """
+    opened_ns = time.time_ns()
     try:
         descriptor = os.open(found.local, _FLAGS)
     except OSError as error:
@@ -209,7 +224,7 @@ def open_source(found: FoundFile) -> SourceReader:
     except SourceChanged:
         os.close(descriptor)
         raise
-    return SourceReader(found, descriptor, opened)
+    return SourceReader(found, descriptor, opened, opened_ns)
 
 
 def hash_file(found: FoundFile) -> Digest:

@@ -8,6 +8,7 @@ make a Website with `load_website` or `website_from_mapping`.
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -171,10 +172,19 @@ class Schedule(Part):
 
 
 class Chmod(Part):
-    """Permissions that are set on the server (SITE CHMOD); None leaves them as they are."""
+    """Permissions that are set on the server (SITE CHMOD), of files that are sent and directories
+    that are made; None leaves them as they are."""
 
     files: Mode | None = None
     directories: Mode | None = None
+
+    @field_validator("directories")
+    @classmethod
+    def _open_to_the_owner(cls, value: int | None) -> int | None:
+        # The FTP account is their owner, or it could not set them.
+        if value is not None and value & stat.S_IRWXU != stat.S_IRWXU:
+            raise wrong("must begin with 7, or nothing could be published into them")
+        return value
 
 
 class Website(Part):
@@ -234,6 +244,16 @@ class Website(Part):
     def positions(self) -> Positions:
         """The lines of the website's file, for messages about single keys."""
         return self._positions
+
+    @property
+    def file_mode(self) -> int | None:
+        """Permission bits that files get, None where that is left to the server."""
+        return self.chmod.files if self.chmod else None
+
+    @property
+    def directory_mode(self) -> int | None:
+        """The same for directories."""
+        return self.chmod.directories if self.chmod else None
 
     @property
     def password_in_file(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter
 
+from siteferry.websites.ad_hoc import AdHocWebsite
 from siteferry.websites.models import Delete, Website
 from siteferry.websites.values import DeleteLimit
 
@@ -31,6 +32,7 @@ class RunOptions:
     dry_run: the run ends when everything has been compared; nothing is written on the server.
     hashed: the dry run tells the SHA-256 of what would be sent.
     expected: digest of the plan that the run has to carry out exactly.
+    ad_hoc: the website itself, where it has no file.
     """
 
     compare: CompareMode | None = None
@@ -47,6 +49,7 @@ class RunOptions:
     dry_run: bool = False
     hashed: bool = False
     expected: str | None = None
+    ad_hoc: AdHocWebsite | None = None
 
     def facts(self) -> dict[str, Any]:
         """What differs from the defaults, for JSON."""

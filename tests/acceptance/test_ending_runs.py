@@ -134,8 +134,8 @@ def test_an_interrupt_before_publishing_leaves_the_live_site_alone(
     with site.installation.process("import", "example") as command:
         hold.wait()
         os.kill(command.pid, signal.SIGINT)
-        hold.release()
         assert command.wait(20) == 130
+        hold.release()
     assert tree_of(site.live) == {}
     (run,) = site.runs.latest()
     assert site.runs.state(run) is RunState.CANCELLED
@@ -146,3 +146,37 @@ def test_retry_of_a_run_that_is_done_does_nothing(site: Site) -> None:
     assert done.code == 0, done.output
     again = site.installation.run("retry", done.json["run"])
     assert (again.code, "nothing is left of it" in again.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("begun", ["STOR", "RNTO"])
+def test_on_the_private_server_a_run_whose_command_was_killed_is_finished_by_the_next_one(
+    begun: str, pyftpd_server: FtpServer, proxy: FtpProxy, tmp_path: Path
+) -> None:
+    """Command, worker and server are gone at once, as when the power fails."""
+    installation = Installation(tmp_path)
+    source = installation.add_site(pyftpd_server.through(proxy.port), ftp={"max_connections": 1})
+    write_tree(source, FILES)
+    hold = Hold(proxy, begun, number=5)
+    with installation.process("import", "example") as command:
+        hold.wait()
+        _kill_all(command.pid)
+        hold.release()
+    other = installation.run("import", "example", "--json", "--quiet", "--if-not-running")
+    assert other.code == 0, other.output
+    assert "finishing run" in other.stderr
+    assert other.json["stats"]["failed"] == 0
+    assert tree_of(pyftpd_server.root / "public_html") == tree_of(source)
+    assert left_over(pyftpd_server.root / "public_html") == []
+
+
+def _kill_all(command: int) -> None:
+    """The command and all that it has started: its worker and the private server."""
+    family = {command}
+    parents = {
+        int(stat.parent.name): int(stat.read_text().rpartition(")")[2].split()[1])
+        for stat in Path("/proc").glob("[0-9]*/stat")
+    }
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    for pid in family:
+        os.kill(pid, signal.SIGKILL)

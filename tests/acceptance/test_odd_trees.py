@@ -9,14 +9,21 @@ import hashlib
 import os
 import shutil
 import unicodedata
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Servers
-from tests.installation import BASE_NAME, Installation, Outcome, left_over, tree_of, write_tree
-from tests.servers.base import FtpServer, file_owner, running_as_root
+from tests.installation import (
+    BASE_NAME,
+    Installation,
+    Outcome,
+    left_over,
+    put_on_server,
+    tree_of,
+    write_tree,
+)
+from tests.servers.base import FtpServer
 
 NFC = unicodedata.normalize("NFC", "Žaliūkės")
 NFD = unicodedata.normalize("NFD", "Žaliūkės")
@@ -79,15 +86,6 @@ def stats_of(outcome: Outcome) -> tuple[int, int, int]:
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def put_on_server(server: FtpServer, files: Mapping[str, str | bytes]) -> None:
-    """Write what siteferry did not publish, as the account's own files."""
-    live = server.root / "public_html"
-    write_tree(live, files)
-    if running_as_root():
-        for path in (live, *live.rglob("*")):
-            os.chown(path, *file_owner(), follow_symlinks=False)
 
 
 def test_odd_names_links_and_empty_things_arrive_as_they_are(

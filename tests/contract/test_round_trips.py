@@ -54,10 +54,14 @@ def joined(server: FtpServer, path: str) -> str:
     return f"{server.remote_root.rstrip('/')}/{path}"
 
 
-def send_small_files(server: FtpServer, folder: Path, most: float) -> None:
+def send_small_files(server: FtpServer, folder: Path, most: float, mode: int | None = None) -> None:
     files = [make_file(folder, f"{n}.css", os.urandom(SMALL_BYTES)) for n in range(SMALL_FILES)]
     with counted(server) as (session, proxy):
-        result = outcomes(session, [Upload(file, joined(server, file.path)) for file in files])
+        uploads = [Upload(file, joined(server, file.path), mode) for file in files]
+        result = outcomes(session, uploads)
+        if mode is not None:
+            asked = sum(command.startswith("SITE CHMOD ") for command in proxy.commands)
+            assert asked == SMALL_FILES or server.tls
         round_trips = proxy.round_trips
         assert session.data_connections == proxy.data_connections == SMALL_FILES
         if server.tls:
@@ -83,6 +87,16 @@ def test_a_small_file_costs_four_round_trips_over_tls_for_every_session_is_resum
 ) -> None:
     """One more, for the handshake."""
     send_small_files(ftps_server, tmp_path, 4.2)
+
+
+@ON_REAL_SERVERS
+def test_permissions_cost_no_round_trip(ftp_server: FtpServer, tmp_path: Path) -> None:
+    send_small_files(ftp_server, tmp_path, 3.1, mode=0o640)
+
+
+@ON_REAL_SERVERS_WITH_TLS
+def test_permissions_cost_no_round_trip_over_tls(ftps_server: FtpServer, tmp_path: Path) -> None:
+    send_small_files(ftps_server, tmp_path, 4.2, mode=0o640)
 
 
 def wait_for_small_files(server: FtpServer, folder: Path, round_trips: int) -> None:

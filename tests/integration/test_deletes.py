@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from siteferry.run import RunState, Snapshot
 from tests.inline import import_now
-from tests.installation import BASE_NAME, Installation, tree_of, write_tree
+from tests.installation import BASE_NAME, Installation, put_on_server, tree_of, write_tree
 from tests.private_redis import RedisServer
 from tests.servers.base import FtpServer
 
@@ -26,6 +25,7 @@ class Site:
     def __init__(self, folder: Path, redis: RedisServer, server: FtpServer, **website: object):
         self.installation = Installation(folder, redis=redis.url)
         self.source = self.installation.add_site(server, **website)  # type: ignore[arg-type]
+        self.server = server
         self.live = server.root / "public_html"
         self.redis = redis
         write_tree(self.source, FILES)
@@ -40,10 +40,7 @@ class Site:
 
     def put(self, files: dict[str, str]) -> None:
         """Put files on the server that siteferry does not know of, as the account's own."""
-        write_tree(self.live, files)
-        for folder in {self.live / path.partition("/")[0] for path in files}:
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, self.live.stat().st_uid, self.live.stat().st_gid)
+        put_on_server(self.server, files)
 
     def there(self, path: str) -> bool:
         return (self.live / path).exists()
@@ -200,3 +197,20 @@ def test_what_is_to_be_deleted_and_what_takes_its_place_do_not_meet(site: Site) 
     assert done.state is RunState.DONE, (done.error, done.failures)
     assert (site.live / "blog").read_text() == "a file now"
     assert (site.live / "page-1.html/index.html").read_text() == "a directory now"
+
+
+def test_another_website_inside_the_remote_directory_is_not_touched(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SamKirkland/ftp-deploy #143, #337: the outer site's deletes took the inner one with them."""
+    monkeypatch.setenv("PASSWORD_OF_SHOP", site.server.password)
+    inner = site.installation.add_site(site.server, "shop", remote="public_html/shop")
+    write_tree(inner, {"index.html": "the shop's"})
+    assert import_now(site.installation, site.redis, "shop").state is RunState.DONE
+    site.put({"foreign.txt": "nobody's"})
+    done = site.run(delete="all", max_delete="100%")
+    assert (done.state, done.deleted) == (RunState.DONE, 1), done
+    assert site.there("shop/index.html")
+    assert site.there(f"shop/{BASE_NAME}/.htmanifest")
+    assert site.run(purge=True).state is RunState.DONE
+    assert site.there("shop/index.html")

@@ -24,6 +24,8 @@ class Site:
         self.source = self.installation.add_site(server)
         self.live = server.root / "public_html"
         self.redis = redis
+        self.sent: set[str] = set()
+        """By the last run that was cut off."""
         write_tree(self.source, FILES)
 
     def run(self, **options: object) -> Snapshot:
@@ -38,6 +40,7 @@ class Site:
         )
         assert end_run(worker.connection, run, RunState.CANCELLED, None)
         worker.pool.close_idle(everything=True)
+        self.sent = set(worker.runs.outcomes(run))
         return worker.runs.snapshot(run)
 
 
@@ -64,12 +67,14 @@ def test_a_cancelled_run_leaves_the_site_alone_and_the_next_one_sends_the_rest(s
     assert left_over(site.live) == []
 
 
-def test_only_what_is_still_the_same_is_used(site: Site) -> None:
+def test_only_what_is_still_the_same_is_used_and_counted(site: Site) -> None:
     site.cut_off(after_files=10)
-    for page in sorted(FILES)[:5]:
-        (site.source / page).write_text("page X")  # the size stays
+    assert len(site.sent) >= 10
+    for page in sorted(site.sent)[:4]:
+        (site.source / page).write_text(FILES[page][::-1])  # the size stays
     done = site.run()
-    assert done.state is RunState.DONE
+    assert (done.state, done.transferred) == (RunState.DONE, len(FILES))
+    assert done.adopted == len(site.sent) - 4
     assert tree_of(site.live) == tree_of(site.source)
 
 

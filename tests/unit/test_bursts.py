@@ -12,7 +12,7 @@ from siteferry.ftp.bursts import BURST_COMMANDS, Allowance, windows
 lines = st.lists(
     st.builds(
         lambda verb, path: f"{verb} {path}\r\n".encode(),
-        st.sampled_from(["RNFR", "RNTO", "MKD", "SIZE"]),
+        st.sampled_from(["RNFR", "RNTO", "MKD", "SIZE", "SITE CHMOD 755"]),
         st.text("ab", min_size=1, max_size=30).map(lambda t: f"/{t}")
         | st.text("ab", min_size=1, max_size=30).map(lambda t: f".ht{t}")
         | st.text("ab", max_size=30),

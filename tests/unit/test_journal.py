@@ -23,6 +23,8 @@ JOURNAL = Journal(
     ),
     remove=(PutAside("gone.html", ".httrash.1"),),
     manifest=Move(".htmanifest", ".htmanifest", 99, "cc"),
+    empty=("gone",),
+    directory_mode=0o750,
 )
 
 
@@ -31,7 +33,9 @@ def test_a_journal_comes_back_as_it_was_written() -> None:
 
 
 def test_a_journal_without_anything_to_move_comes_back_too() -> None:
-    bare = replace(JOURNAL, clear=(), directories=(), classes=(), remove=())
+    bare = replace(
+        JOURNAL, clear=(), directories=(), classes=(), remove=(), empty=(), directory_mode=None
+    )
     assert journals.decode(journals.encode(bare)) == bare
 
 
@@ -49,6 +53,25 @@ def test_a_journal_whose_content_was_changed_is_refused() -> None:
     forged = pack([header | {"version": 99}, *records[1:]])
     with pytest.raises(DocumentDamaged, match="another version"):
         journals.decode(forged)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_journal_of_an_earlier_version_is_read(version: int) -> None:
+    header, *records = unpack(journals.encode(JOURNAL), "x")
+    assert isinstance(header, dict)
+    del header["directory_mode"]
+    if version == 1:
+        assert records.pop(-2) == ["gone"]
+    earlier = replace(JOURNAL, directory_mode=None, empty=() if version == 1 else JOURNAL.empty)
+    assert journals.decode(pack([header | {"version": version}, *records])) == earlier
+
+
+@pytest.mark.parametrize("mode", [-1, 0o1000, "755", 7.5])
+def test_a_journal_with_permissions_that_are_none_is_refused(mode: object) -> None:
+    header, *records = unpack(journals.encode(JOURNAL), "x")
+    assert isinstance(header, dict)
+    with pytest.raises(DocumentDamaged, match="no sense"):
+        journals.decode(pack([header | {"directory_mode": mode}, *records]))
 
 
 @pytest.mark.parametrize("path", ["../up", "/etc/passwd", "a/../../b", "a\r\nDELE b", ""])

@@ -28,6 +28,7 @@ profiles = st.builds(
     time_verb=st.none() | st.sampled_from(["MFMT", "MDTM"]),
     time_refused=st.frozensets(st.sampled_from(["MFMT", "MDTM"])),
     rename_across=st.none() | st.booleans(),
+    chmod=st.booleans(),
     encoding=st.sampled_from(["utf-8", "latin-1"]),
     tls=st.dictionaries(st.sampled_from(["1.2", "1.3"]), results),
     told_limit=st.none() | st.integers(1, 99),

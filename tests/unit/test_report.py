@@ -212,6 +212,7 @@ class TestJson:
             "state": "incomplete",
             "stats": {
                 "uploaded": 2520,
+                "adopted": 0,
                 "skipped": 12,
                 "failed": 1,
                 "deleted": 0,
@@ -221,6 +222,7 @@ class TestJson:
             "seconds": 3.4,
             "publish_seconds": None,
             "started": "2026-01-31T15:45:02.123Z",
+            "publishing_since": None,
             "ended": "2026-01-31T15:45:05.523Z",
             "exit_code": 1,
             "error": None,

@@ -103,6 +103,7 @@ def refused(text: str, settings: Settings, environ: dict[str, str] | None = None
         ("schedule: {timezone: UTC}", "1: schedule.cron: is required"),
         (f"schedule:\n  cron: '* * * * *'\n  timezone: {MARKED}", "3: schedule.timezone: must be"),
         ("chmod:\n  files: 0644", "2: chmod.files: must be permissions in three octal digits"),
+        ("chmod:\n  directories: '555'", "2: chmod.directories: must begin with 7, or nothing"),
         ("protect: ['${GONE}']", "1: protect[0]: the environment variable GONE is not set"),
         ("protect: ['${credential:a/B}']", "1: protect[0]: takes no credential reference"),
     ],
