@@ -23,7 +23,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:tree | string | directories of the source and of the last manifest (JSON) | with the run |
 | run:R:warnings | list | texts for the report; those of workers: run:R | with the run |
 | run:R:staged | hash | path -> what an earlier run has staged for it (JSON) | with the run |
-| run:R:extras | hash | path that only the server has -> file or directory | with the run |
+| run:R:extras | hash | path to delete that only the server has -> what it is | with the run |
 | run:R:planned | hash | of a dry run: path -> what would be done with it (JSON) | PLANNED_SECONDS |
 | account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |

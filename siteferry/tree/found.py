@@ -53,6 +53,10 @@ class Scan:
     warnings: tuple[str, ...]
     unseen: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        # A failure whose path needs no escaping need not be told twice.
+        object.__setattr__(self, "unseen", self.unseen | {path for path, _ in self.failures})
+
     @property
     def files(self) -> int:
         return sum(len(directory.files) for directory in self.directories)
