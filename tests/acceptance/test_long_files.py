@@ -76,7 +76,7 @@ def test_a_long_file_whose_worker_is_killed_is_gone_on_with_by_another(
         result = installation.run("watch", run, "--json")
     assert result.code == 0, result.output
     assert result.json["stats"] | {"dirs_created": 0} == {
-        "uploaded": 1, "skipped": 0, "failed": 0, "deleted": 0, "dirs_created": 0,
+        "uploaded": 1, "adopted": 0, "skipped": 0, "failed": 0, "deleted": 0, "dirs_created": 0,
         "bytes": 80 * MIB,
     }  # fmt: skip
     assert tree_of(server.root / "public_html") == tree_of(source)
