@@ -83,7 +83,7 @@ def gather(work: Work) -> Wanted:
     runs, run = work.runtime.runs, work.member.run
     tree = runs.tree(run)
     files: dict[str, Entry] = {}
-    for directory, text in runs.all_previous_parts(run).items():
+    for directory, text in runs.all_previous_parts(run):
         prefix = f"{directory}/" if directory else ""
         for name, entry in manifests.decode_part(text).items():
             files[prefix + name] = entry
@@ -93,7 +93,7 @@ def gather(work: Work) -> Wanted:
         directories=frozenset(tree["previous"]),
         files=files,
     )
-    staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run).items()}
+    staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run)}
     return Wanted(
         run,
         work.website.name,
@@ -126,8 +126,9 @@ def _check(work: Work, wanted: Wanted) -> None:
     """
     if not (work.options.purge or work.options.purge_first):
         limit = work.website.delete.max
-        known = len(wanted.previous.files.keys() | set(wanted.removal.files))
-        check_limit(len(wanted.removal.files), limit.allowed(known), known, str(limit))
+        files, removed = wanted.previous.files, wanted.removal.files
+        known = len(files) + sum(path not in files for path in removed)
+        check_limit(len(removed), limit.allowed(known), known, str(limit))
     _check_plan(work, wanted)
 
 
