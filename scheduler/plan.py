@@ -76,6 +76,7 @@ class PlanStep:
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
                 "adopted": adopted,
                 "deleted": emptied,
+                "publishes_besides": int(_publishes_besides(work, previous, found, removal)),
                 **measured,
             },
         )
@@ -121,6 +122,17 @@ def _removal(
     return removal
 
 
+def _publishes_besides(work: Work, previous: Previous, found: Scan, removal: Removal) -> bool:
+    """Whether there is something to publish even if no file is sent: a new directory, what is
+    deleted, or a manifest that is missing; see `Wanted.nothing`."""
+    new = {directory.path for directory in found.directories} - previous.manifest.directories
+    return bool(new or removal or _writes_manifest(work, previous))
+
+
+def _writes_manifest(work: Work, previous: Previous) -> bool:
+    return previous.missing or work.options.adopt
+
+
 def _preflight(work: Work, found: Scan, limits: NameLimits) -> tuple[list[str], tuple[str, ...]]:
     """Names that the server cannot hold are failures before anything is sent. Gives their paths,
     and warnings."""
@@ -158,7 +170,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             "foreign": kept.foreign,
             "refused": kept.refused,
             "uncovered": [path for path, _ in found.failures],
-            "writes_manifest": previous.missing or work.options.adopt,
+            "writes_manifest": _writes_manifest(work, previous),
         },
     )
     if work.options.dry_run:

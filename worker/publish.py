@@ -44,6 +44,8 @@ class PublishStep:
 
     def carry(self, work: Work) -> Finish:
         """Publish; nothing of the live site is touched before the journal stands."""
+        if _is_idle(work):
+            return Finish()
         wanted = gather(work)
         if wanted.nothing:
             _check_plan(work, wanted)
@@ -76,6 +78,18 @@ class PublishStep:
 
     def give_up(self, work: Work, error: SiteferryError) -> None:
         """The run ends; a journal that stands is finished by the next command."""
+
+
+def _is_idle(work: Work) -> bool:
+    """Whether the run's counts alone tell that `Wanted.nothing` will say so: nothing was sent, the
+    plan saw nothing else to publish, and nothing was sought that only the server has."""
+    facts = work.claim.facts
+    return (
+        facts["transferred"] == "0"
+        and facts.get("publishes_besides") == "0"
+        and facts["seeks_extras"] != "1"
+        and not work.options.expected
+    )
 
 
 def gather(work: Work) -> Wanted:
