@@ -85,6 +85,7 @@ class PlanStep:
                 "left_staged": left_staged,
                 "removes": len(removal.files),
                 "deleted": emptied,
+                "publishes_besides": int(_publishes_besides(work, previous, found, removal)),
                 **measured,
             },
         )
@@ -130,6 +131,17 @@ def _removal(
     return removal
 
 
+def _publishes_besides(work: Work, previous: Previous, found: Scan, removal: Removal) -> bool:
+    """Whether there is something to publish even if no file is sent: a new directory, what is
+    deleted, or a manifest that is missing; see `Wanted.nothing`."""
+    new = {directory.path for directory in found.directories} - previous.manifest.directories
+    return bool(new or removal or _writes_manifest(work, previous))
+
+
+def _writes_manifest(work: Work, previous: Previous) -> bool:
+    return previous.missing or work.options.adopt
+
+
 def _preflight(
     work: Work, found: Scan, limits: NameLimits
 ) -> tuple[tuple[Failure, ...], tuple[str, ...]]:
@@ -166,7 +178,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             "foreign": kept.foreign,
             "refused": kept.refused,
             "uncovered": sorted({*found.unseen, *kept.refused}),
-            "writes_manifest": previous.missing or work.options.adopt,
+            "writes_manifest": _writes_manifest(work, previous),
             "published_by": previous.manifest.run,
         },
     )

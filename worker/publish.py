@@ -46,6 +46,8 @@ class PublishStep:
 
     def carry(self, work: Work) -> Finish:
         """Publish; nothing of the live site is touched before the journal stands."""
+        if _is_idle(work):
+            return Finish()
         wanted = gather(work)
         if wanted.nothing:
             _check_plan(work, wanted)
@@ -106,12 +108,24 @@ def _deleted(journal: Journal, wanted: Wanted) -> set[str]:
     return cleared | {aside.path for aside in journal.remove}
 
 
+def _is_idle(work: Work) -> bool:
+    """Whether the run's counts alone tell that `Wanted.nothing` will say so: nothing was sent, the
+    plan saw nothing else to publish, and nothing was sought that only the server has."""
+    facts = work.claim.facts
+    return (
+        facts["transferred"] == "0"
+        and facts.get("publishes_besides") == "0"
+        and facts["seeks_extras"] != "1"
+        and not work.options.expected
+    )
+
+
 def gather(work: Work) -> Wanted:
     """What the run's items have left in the ledger, put together."""
     runs, run = work.runtime.runs, work.member.run
     tree = runs.tree(run)
     files: dict[str, Entry] = {}
-    for directory, text in runs.all_previous_parts(run).items():
+    for directory, text in runs.all_previous_parts(run):
         prefix = f"{directory}/" if directory else ""
         for name, entry in manifests.decode_part(text).items():
             files[prefix + name] = entry
@@ -121,7 +135,7 @@ def gather(work: Work) -> Wanted:
         directories=frozenset(tree["previous"]),
         files=files,
     )
-    staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run).items()}
+    staged = {path: Staged(*facts["staged"]) for path, facts in runs.outcomes(run)}
     return Wanted(
         run,
         work.website.name,
@@ -154,8 +168,9 @@ def _check(work: Work, wanted: Wanted) -> None:
     """
     if not (work.options.purge or work.options.purge_first):
         limit = work.website.delete.max
-        known = len(wanted.previous.files.keys() | set(wanted.removal.files))
-        check_limit(len(wanted.removal.files), limit.allowed(known), known, str(limit))
+        files, removed = wanted.previous.files, wanted.removal.files
+        known = len(files) + sum(path not in files for path in removed)
+        check_limit(len(removed), limit.allowed(known), known, str(limit))
     _check_plan(work, wanted)
 
 

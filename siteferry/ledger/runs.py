@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, 
 _MOST_FAILURES = 10_000
 _WARNING = "warning:"
 """Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
+_ROWS_A_READ = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,7 @@ class Runs:
         """The last manifest's parts for these directories; one that it did not know is absent."""
         if not directories:
             return {}  # Redis refuses a question for nothing
-        key, client = self.connection.keys.previous(run), self.connection.client
-        texts = self.connection.call(lambda: client.hmget(key, list(directories)))
-        return {d: text for d, text in zip(directories, texts, strict=True) if text is not None}
+        return dict(self._some(self.connection.keys.previous(run), directories))
 
     def keep_part(self, run: str, directory: str, text: str) -> None:
         """Replace the last manifest's part for one directory by what was found to stand there."""
@@ -176,10 +175,9 @@ class Runs:
         self.connection.call(lambda: client.hset(key, directory, text))
         self.connection.call(lambda: client.expire(key, RUN_SECONDS))
 
-    def all_previous_parts(self, run: str) -> dict[str, str]:
+    def all_previous_parts(self, run: str) -> Iterator[tuple[str, str]]:
         """The whole last manifest by directory."""
-        key, client = self.connection.keys.previous(run), self.connection.client
-        return dict(self.connection.call(lambda: client.hgetall(key)))
+        return self._rows(self.connection.keys.previous(run))
 
     def tree(self, run: str) -> dict[str, Any]:
         """What `keep_plan` kept as the tree."""
@@ -187,11 +185,10 @@ class Runs:
         text = self.connection.call(lambda: client.get(key))
         return dict(json.loads(text)) if text else {}
 
-    def outcomes(self, run: str) -> dict[str, dict[str, Any]]:
-        """The facts of every transferred path."""
-        key, client = self.connection.keys.outcomes(run), self.connection.client
-        rows = self.connection.call(lambda: client.hgetall(key))
-        return {path: json.loads(text) for path, text in rows.items()}
+    def outcomes(self, run: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every transferred path with its facts."""
+        for path, text in self._rows(self.connection.keys.outcomes(run)):
+            yield path, json.loads(text)
 
     def recorded(self, run: str, paths: Sequence[str]) -> set[str]:
         """Those of `paths` that have an outcome already, good or bad."""
@@ -210,13 +207,22 @@ class Runs:
 
     def parts(self, run: str, paths: Sequence[str]) -> dict[str, Kept]:
         """What stands on the server of those of `paths` that are not finished."""
-        key, client = self.connection.keys.parts(run), self.connection.client
-        texts = self.connection.call(lambda: client.hmget(key, list(paths)))
-        return {
-            path: Kept(path, *json.loads(text))
-            for path, text in zip(paths, texts, strict=True)
-            if text is not None
-        }
+        rows = self._some(self.connection.keys.parts(run), paths)
+        return {path: Kept(path, *json.loads(text)) for path, text in rows}
+
+    def _rows(self, key: str) -> Iterator[tuple[str, str]]:
+        """All of a hash, a slice at a time. The slices are those of its fields: HSCAN's cursor
+        leads elsewhere, without a word, once Redis was restarted."""
+        client = self.connection.client
+        fields = self.connection.call(lambda: client.hkeys(key))
+        for start in range(0, len(fields), _ROWS_A_READ):
+            yield from self._some(key, fields[start : start + _ROWS_A_READ])
+
+    def _some(self, key: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Those of `fields` that the hash has, with what stands there."""
+        client = self.connection.client
+        texts = self.connection.call(lambda: client.hmget(key, list(fields)))
+        return ((f, text) for f, text in zip(fields, texts, strict=True) if text is not None)
 
     def _replace_list(self, key: str, values: Sequence[str]) -> None:
         client = self.connection.client

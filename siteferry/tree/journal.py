@@ -78,11 +78,11 @@ def encode(journal: Journal) -> bytes:
     return pack(
         [
             header,
-            [[aside.path, aside.trash] for aside in journal.clear],
-            list(journal.directories),
-            *([_row(move) for move in group] for group in journal.classes),
-            [[aside.path, aside.trash] for aside in journal.remove],
-            list(journal.empty),
+            ([aside.path, aside.trash] for aside in journal.clear),
+            iter(journal.directories),
+            *(map(_row, group) for group in journal.classes),
+            ([aside.path, aside.trash] for aside in journal.remove),
+            iter(journal.empty),
             _row(journal.manifest),
         ]
     )
@@ -94,8 +94,8 @@ def decode(data: bytes) -> Journal:
     Raises:
         DocumentDamaged: cut short, changed, of an unknown version, or with paths that lead astray.
     """
-    records = unpack(data, "the publish journal")
-    header = records[0]
+    records = list(unpack(data, "the publish journal"))
+    header = records[0] if records else None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DocumentDamaged("what stands on the server as the publish journal is none")
     version = header.get("version")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from siteferry.errors import DocumentDamaged, PathRefused
 from siteferry.tree.framing import pack, unpack
@@ -50,11 +51,12 @@ class Manifest:
 
 def by_directory(manifest: Manifest) -> Iterator[tuple[str, dict[str, Entry]]]:
     """Each directory, empty ones too, in the order of paths, with its files by name."""
-    parts: dict[str, dict[str, Entry]] = {path: {} for path in sorted(manifest.directories)}
-    for path, entry in sorted(manifest.files.items()):
-        directory, name = split(path)
-        parts[directory][name] = entry
-    yield from parts.items()
+    files = manifest.files
+    inside: dict[str, list[str]] = {path: [] for path in sorted(manifest.directories)}
+    for path in files:
+        inside[split(path)[0]].append(path)
+    for directory, paths in inside.items():
+        yield directory, {split(path)[1]: files[path] for path in sorted(paths)}
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -68,7 +70,7 @@ def encode(manifest: Manifest) -> bytes:
         "files": len(manifest.files),
     }
     parts = ({"path": path, "files": _rows(part)} for path, part in by_directory(manifest))
-    return pack([header, *parts])
+    return pack(chain([header], parts))
 
 
 def decode(data: bytes) -> Manifest:
@@ -78,7 +80,8 @@ def decode(data: bytes) -> Manifest:
         DocumentDamaged: cut short, changed, of an unknown version, or with what `encode` never
             writes.
     """
-    header, *records = unpack(data, "the manifest")
+    records = unpack(data, "the manifest")
+    header = next(records, None)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise DocumentDamaged(
             "what stands on the server as the manifest is none", next_step=_START_AFRESH
@@ -118,7 +121,7 @@ def _rows(entries: Mapping[str, Entry]) -> dict[str, tuple[int, str, int | None]
     return {name: (e.size, e.sha256, e.mtime) for name, e in entries.items()}
 
 
-def _manifest(header: Mapping[str, object], records: Sequence[object]) -> Manifest:
+def _manifest(header: Mapping[str, object], records: Iterable[object]) -> Manifest:
     directories: set[str] = set()
     files: dict[str, Entry] = {}
     for record in records:

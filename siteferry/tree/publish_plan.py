@@ -108,17 +108,17 @@ def plan_publish(
     """
     ours = wanted.previous.files
     removal = wanted.removal
-    disposable = ours.keys() | set(removal.files)
+    deleted_anyway = set(removal.files)
     names = iter(trash_name_of)
     clear: list[str] = []
     blocked: dict[str, str] = {}
     for path in sorted(files_in_the_way):
-        if path in disposable:
+        if path in ours or path in deleted_anyway:
             clear.append(path)
         else:
             blocked[path] = f"a file that siteferry did not publish stands at {path}"
     for path, found in sorted(folders_in_the_way.items()):
-        foreign = sorted(found - disposable)
+        foreign = sorted(p for p in found if p not in ours and p not in deleted_anyway)
         if not foreign and (path in wanted.previous.directories or path in removal.directories):
             clear.append(path)
         elif not foreign:
@@ -133,7 +133,9 @@ def plan_publish(
         for path in wanted.staged
         if (reason := _first_blocked(path, blocked))
     }
-    moves = {path: s for path, s in wanted.staged.items() if path not in conflicts}
+    moves = wanted.staged
+    if conflicts:
+        moves = {path: s for path, s in moves.items() if path not in conflicts}
     directories = [
         d for d in wanted.new_directories if d not in existing and not _first_blocked(d, blocked)
     ]
@@ -142,11 +144,12 @@ def plan_publish(
     # Before its other spelling takes its place: where both are one name, that would go with it.
     first = sorted(twins(removed, moves))
     emptied = [d for d in removal.directories if not _within(d, cleared)]
-    kept = {
+    files = {
         path: entry
         for path, entry in ours.items()
         if path not in removed and not _within(path, cleared)
     }
+    files.update((p, Entry(s.size, s.sha256, s.mtime)) for p, s in moves.items())
     journal = Journal(
         run=wanted.run,
         site=wanted.site,
@@ -168,7 +171,7 @@ def plan_publish(
         | frozenset(
             d for d in wanted.previous.directories.difference(emptied) if not _within(d, cleared)
         ),
-        files=kept | {p: Entry(s.size, s.sha256, s.mtime) for p, s in moves.items()},
+        files=files,
     )
     return PublishPlan(journal, manifest, conflicts)
 
@@ -181,11 +184,12 @@ def _above(path: str) -> list[str]:
 
 
 def _within(path: str, places: AbstractSet[str]) -> bool:
-    return path in places or any(above in places for above in _above(path))
+    return bool(places) and (path in places or any(above in places for above in _above(path)))
 
 
 def _first_blocked(path: str, blocked: Mapping[str, str]) -> str | None:
-    for place in (path, *_above(path)):
-        if place in blocked:
-            return blocked[place]
+    if blocked:
+        for place in (path, *_above(path)):
+            if place in blocked:
+                return blocked[place]
     return None

@@ -47,7 +47,7 @@ def test_a_journal_cut_at_any_byte_is_refused() -> None:
 
 
 def test_a_journal_whose_content_was_changed_is_refused() -> None:
-    records = unpack(journals.encode(JOURNAL), "x")
+    records = list(unpack(journals.encode(JOURNAL), "x"))
     header = records[0]
     assert isinstance(header, dict)
     forged = pack([header | {"version": 99}, *records[1:]])

@@ -98,6 +98,19 @@ def test_the_document_is_a_gzip_of_json_lines_that_ends_with_their_checksum() ->
     assert json.loads(seal) == {"sha256": hashlib.sha256(b"".join(body)).hexdigest()}
 
 
+def test_the_text_is_that_of_the_first_siteferry() -> None:
+    """Older and newer ones read each other's: the line of a directory, its order, its spacing."""
+    x = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert gzip.decompress(encode(SMALL)).decode() == (
+        '{"format":"siteferry-manifest","version":1,"run":"20260131-154502-9f2c1a",'
+        '"site":"example","directories":3,"files":2}\n'
+        f'{{"path":"","files":{{"index.html":[3,"{x}",1700000000]}}}}\n'
+        f'{{"path":"css","files":{{"a b.css":[0,"{x}",null]}}}}\n'
+        '{"path":"empty","files":{}}\n'
+        '{"sha256": "18482b3a2bcb3b48d6f17c1e9675d7b8113528d82fbccfdc85ec9e1d69fd2027"}\n'
+    )
+
+
 def test_a_manifest_cut_short_anywhere_is_damaged() -> None:
     data = encode(SMALL)
     for length in range(len(data)):
