@@ -22,6 +22,7 @@ from siteferry.run import ItemKind, RunState
 from siteferry.tree import manifest as manifests
 from siteferry.tree.batches import group_directories
 from siteferry.tree.found import Failure, Scan
+from siteferry.tree.manifest import Manifest
 from siteferry.tree.name_limits import NameLimits, limits_for
 from siteferry.tree.paths import shown
 from siteferry.tree.preflight import check_names
@@ -169,7 +170,7 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
     runs.warn(run, warnings)
     runs.keep_plan(
         run,
-        ((d, manifests.encode_part(p)) for d, p in manifests.by_directory(previous.manifest)),
+        _parts(work, previous.manifest),
         {
             "directories": [d.path for d in found.without(kept.refused).directories],
             "previous": sorted(previous.manifest.directories),
@@ -192,6 +193,13 @@ def _keep(work: Work, previous: Previous, found: Scan, removal: Removal, kept: K
             made = (d.path for d in found.directories if d.path not in known)
             planned |= dict.fromkeys(made, ("mkdir", 0))
         Findings(work.runtime.connection).add_planned(run, planned)
+
+
+def _parts(work: Work, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """They are kept one after the other: two attempts must not both be at it."""
+    for directory, part in manifests.by_directory(manifest):
+        work.check()
+        yield directory, manifests.encode_part(part)
 
 
 def _directory_items(groups: Sequence[Sequence[str]]) -> list[Child]:

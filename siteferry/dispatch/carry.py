@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from dataclasses import replace
 
@@ -19,7 +20,9 @@ from siteferry.errors import (
 )
 from siteferry.ledger.items import Finish, Later
 from siteferry.log import bind, get_logger
-from siteferry.run import Member, RunState
+from siteferry.run import ItemKind, Member, RunState
+
+_OF_A_WHOLE_WEBSITE = (ItemKind.PLAN, ItemKind.PUBLISH)
 
 _log = get_logger(__name__)
 
@@ -42,6 +45,10 @@ def carry(runtime: Runtime, member: Member, step: Step) -> None:
         files = len(work.outcomes())
         _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
         runtime.broker.send(following, runtime.node)
+    if step.kind in _OF_A_WHOLE_WEBSITE:
+        # CPython keeps some freed tuples and the like for reuse until a full collection: they lie
+        # all over what a large website took, of which half would not go back to the system.
+        gc.collect()
 
 
 def _attempt(runtime: Runtime, work: Work, step: Step) -> list[Member]:

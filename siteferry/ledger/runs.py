@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from siteferry.errors import TargetHeld, UnknownRun
@@ -16,7 +17,7 @@ from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, 
 _MOST_FAILURES = 10_000
 _WARNING = "warning:"
 """Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
-_ROWS_A_READ = 250
+_ROWS_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +149,15 @@ class Runs:
     def keep_plan(
         self, run: str, previous: Iterable[tuple[str, str]], tree: Mapping[str, object]
     ) -> None:
-        """Keep the last manifest by directory, and the directories, for compare and publish."""
+        """Keep the last manifest by directory, and the directories, for compare and publish. The
+        manifest is taken and written in slices, so it is whole only when this has ended."""
         keys, client = self.connection.keys, self.connection.client
-        parts = dict(previous)
-
-        def write() -> None:
-            with client.pipeline(transaction=True) as pipe:
-                pipe.delete(keys.previous(run))
-                if parts:
-                    pipe.hset(keys.previous(run), mapping=parts)
-                    pipe.expire(keys.previous(run), RUN_SECONDS)
-                pipe.set(keys.tree(run), json.dumps(tree), ex=RUN_SECONDS)
-                pipe.execute()
-
-        self.connection.call(write)
+        key, parts = keys.previous(run), iter(previous)
+        self.connection.call(lambda: client.delete(key))
+        while some := dict(islice(parts, _ROWS_AT_ONCE)):
+            self._write_some(key, some)
+        text = json.dumps(tree)
+        self.connection.call(lambda: client.set(keys.tree(run), text, ex=RUN_SECONDS))
 
     def previous_parts(self, run: str, directories: Sequence[str]) -> dict[str, str]:
         """The last manifest's parts for these directories; one that it did not know is absent."""
@@ -171,9 +167,7 @@ class Runs:
 
     def keep_part(self, run: str, directory: str, text: str) -> None:
         """Replace the last manifest's part for one directory by what was found to stand there."""
-        key, client = self.connection.keys.previous(run), self.connection.client
-        self.connection.call(lambda: client.hset(key, directory, text))
-        self.connection.call(lambda: client.expire(key, RUN_SECONDS))
+        self._write_some(self.connection.keys.previous(run), {directory: text})
 
     def all_previous_parts(self, run: str) -> Iterator[tuple[str, str]]:
         """The whole last manifest by directory."""
@@ -215,14 +209,25 @@ class Runs:
         leads elsewhere, without a word, once Redis was restarted."""
         client = self.connection.client
         fields = self.connection.call(lambda: client.hkeys(key))
-        for start in range(0, len(fields), _ROWS_A_READ):
-            yield from self._some(key, fields[start : start + _ROWS_A_READ])
+        for start in range(0, len(fields), _ROWS_AT_ONCE):
+            yield from self._some(key, fields[start : start + _ROWS_AT_ONCE])
 
     def _some(self, key: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Those of `fields` that the hash has, with what stands there."""
         client = self.connection.client
         texts = self.connection.call(lambda: client.hmget(key, list(fields)))
         return ((f, text) for f, text in zip(fields, texts, strict=True) if text is not None)
+
+    def _write_some(self, key: str, rows: Mapping[str, str]) -> None:
+        client = self.connection.client
+
+        def write() -> None:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.hset(key, mapping=dict(rows))
+                pipe.expire(key, RUN_SECONDS)
+                pipe.execute()
+
+        self.connection.call(write)
 
     def _replace_list(self, key: str, values: Sequence[str]) -> None:
         client = self.connection.client

@@ -68,6 +68,8 @@ class Scan:
     def without(self, paths: Iterable[str]) -> Scan:
         """The same without `paths` and what lies below them."""
         left_out = set(paths)
+        if not left_out:
+            return self
 
         def stays(path: str) -> bool:
             return left_out.isdisjoint((path, *parents(path)))

@@ -7,7 +7,8 @@ another name in its place does not even then. Pure: what the server is, `name_li
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from siteferry.errors import PathRefused
@@ -35,9 +36,11 @@ def check_names(
         files: published paths.
         server: its `path_bytes` counts from the remote directory (`NameLimits.below`).
     """
-    entries = {path: True for path in directories if path} | dict.fromkeys(files, False)
+    entries = dict.fromkeys(files, False)
+    entries.update((path, True) for path in directories if path)
     failures: dict[str, PathRefused] = {}
-    for path in sorted(entries, key=lambda path: path.count("/")):
+    # What lies below a path comes after it.
+    for path in sorted(entries):
         if failures.keys().isdisjoint(parents(path)):
             fault = _fault(path, entries[path], server)
             if fault:
@@ -121,16 +124,26 @@ def _collisions(entries: _Entries, server: NameLimits) -> list[tuple[str, str, s
     """Path, the earlier path that it falls together with, what they differ in, and whether the
     server is known to take them for one. Below directories that fall together, all does; that is
     told once, of the directories."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for path in entries:
+        inside[split(path)[0]].append(path)
     found = []
-    first: dict[str, str] = {}
     merged: set[str] = set()
-    for path in sorted(entries, key=lambda path: (path.count("/"), path)):
-        if not merged.isdisjoint(parents(path)):
-            continue
+    for directory in sorted(inside):
+        if merged.isdisjoint((*parents(directory), directory)):
+            for collision in _collisions_of(inside[directory], server):
+                merged.add(collision[0])
+                found.append(collision)
+    return found
+
+
+def _collisions_of(paths: list[str], server: NameLimits) -> Iterator[tuple[str, str, str, bool]]:
+    """Those of one directory."""
+    first: dict[str, str] = {}
+    for path in sorted(paths):
         other = first.setdefault(_folded(path, server), path)
         if other == path:
             continue
-        merged.add(path)
         composed, other_composed = _composed(path), _composed(other)
         if composed == other_composed:
             how, known = "Unicode's form (NFC, NFD)", server.normalizing
@@ -139,8 +152,7 @@ def _collisions(entries: _Entries, server: NameLimits) -> list[tuple[str, str, s
         else:
             how = "case and Unicode's form (NFC, NFD)"
             known = server.case_insensitive and server.normalizing
-        found.append((path, other, how, bool(known)))
-    return found
+        yield path, other, how, bool(known)
 
 
 def _folded(path: str, server: NameLimits) -> str:

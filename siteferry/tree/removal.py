@@ -42,7 +42,8 @@ def gone_from_source(previous: Manifest, found: Scan, selection: Selection) -> R
     def is_gone(path: str, is_directory: bool) -> bool:
         return (whole or found.covers(path)) and selection.may_delete(path, is_directory)
 
-    gone = [p for p in previous.files.keys() - files - directories if is_gone(p, False)]
+    left_files = (p for p in previous.files if p not in files and p not in directories)
+    gone = [p for p in left_files if is_gone(p, False)]
     left = previous.directories - directories - files - {""}
     emptied = () if selection.is_partial else [p for p in left if is_gone(p, True)]
     return Removal().joined(gone, emptied)
