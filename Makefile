@@ -54,7 +54,7 @@ bench-second: venv
 	$(BIN)/python -m benchmarks.second_run
 
 bench-large: venv
-	$(BIN)/python -m benchmarks.many_files
+	$(BIN)/python -m benchmarks.many_files --check
 
 fmt: venv
 	$(BIN)/ruff format

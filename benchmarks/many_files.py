@@ -1,6 +1,6 @@
 """100,000 files in 5,000 directories over loopback: time and memory of an import, and of the next.
 
-    python -m benchmarks.many_files [--server NAME] [--share 1.0] [--limit 900]
+    python -m benchmarks.many_files [--server NAME] [--share 1.0] [--limit 900] [--check]
 
 A first import, one with nothing changed, one with a changed file; each with a worker that has been
 started for it, so that its peak is of this import alone. Memory is the most that a process has had
@@ -14,7 +14,8 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients.base import Job
@@ -22,7 +23,8 @@ from benchmarks.machine import describe, load
 from benchmarks.markdown import rows
 from benchmarks.outcome import MeasurementFailed
 from benchmarks.servers import SERVERS, running
-from benchmarks.standing import Imported, Standing, TaskSeconds, peak_of_all_mib, standing
+from benchmarks.standing import Imported, TaskSeconds, peak_of_all_mib, standing
+from siteferry.run import ItemKind
 from tests.installation import tree_of
 
 SECTIONS = 50
@@ -30,6 +32,9 @@ DIRECTORIES = 5_000
 FILES = 100_000
 BYTES = 200
 """Of each file, about: 150 to 250."""
+MOST_WORKER_MIB = 200
+"""Of all of them, at any time of the worker's life."""
+MOST_COMMAND_MIB = 75
 _NONE = TaskSeconds(0, 0.0, 0.0)
 _HEADER = (
     "import",
@@ -47,7 +52,7 @@ _HEADER = (
 
 
 def main() -> int:
-    """Measure and print; 1 when something could not be measured."""
+    """Measure and print; 1 when something could not be measured, or is checked and not kept."""
     asked = _arguments()
     # So that everything is stopped and removed then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -61,12 +66,47 @@ def main() -> int:
         try:
             with running(asked.server, tls=False, link=None) as server:
                 job = Job(server.fresh(), tree, folder / "siteferry", asked.limit)
-                cells = list(_imports(job, files))
+                measured = list(_imports(job, files))
         except MeasurementFailed as error:
             print(f"benchmarks: {error}", file=sys.stderr)
             return 1
-    print("", *rows(_HEADER, cells), sep="\n")
-    return 0
+    print("", *rows(_HEADER, [row.cells() for row in measured]), sep="\n")
+    over = [row for row in measured if not row.is_bounded]
+    for row in over:
+        print(f"{row.name}: worker or command needed more memory than they may", file=sys.stderr)
+    return 1 if over and asked.check else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One import. redis_mib: what Redis holds after it, and the most that it ever held."""
+
+    name: str
+    result: Imported
+    tasks: Mapping[str, TaskSeconds]
+    worker_mib: float
+    redis_mib: tuple[float, float]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether worker and command kept to their bounds."""
+        return self.worker_mib <= MOST_WORKER_MIB and self.result.peak_mib <= MOST_COMMAND_MIB
+
+    def cells(self) -> tuple[str, ...]:
+        """As a row of the table."""
+        seconds = {kind: self.tasks.get(kind, _NONE).sum for kind in ItemKind}
+        return (
+            self.name,
+            f"{self.result.seconds:.1f}",
+            f"{self.result.told['seconds']:.1f}",
+            f"{seconds[ItemKind.PLAN]:.2f}",
+            f"{seconds[ItemKind.DIRECTORY]:.1f}",
+            f"{seconds[ItemKind.FILES]:.1f}",
+            f"{seconds[ItemKind.PUBLISH]:.2f}",
+            f"{self.worker_mib:.0f}",
+            f"{self.result.peak_mib:.0f}",
+            *(f"{mib:.1f}" for mib in self.redis_mib),
+        )
 
 
 def make_many(tree: Path, share: float = 1.0) -> int:
@@ -91,7 +131,7 @@ def make_many(tree: Path, share: float = 1.0) -> int:
     return directories * each
 
 
-def _imports(job: Job, files: int) -> Iterator[tuple[str, ...]]:
+def _imports(job: Job, files: int) -> Iterator[Measured]:
     with standing(job) as own:
         for name, sent in (("first", files), ("unchanged", 0), ("one file changed", 1)):
             if name == "one file changed":
@@ -106,27 +146,10 @@ def _imports(job: Job, files: int) -> Iterator[tuple[str, ...]]:
                 raise MeasurementFailed(f"siteferry counted {result.counts}, {sent} were new")
             if tree_of(job.local_dir) != tree_of(job.tree):
                 raise MeasurementFailed("siteferry left another tree")
-            row = _cells(name, result, peak, own)
-            print(*row, sep="  ", file=sys.stderr, flush=True)
+            tasks = own.task_seconds(result.told["run"])
+            row = Measured(name, result, tasks, peak, own.redis_mib())
+            print(*row.cells(), sep="  ", file=sys.stderr, flush=True)
             yield row
-
-
-def _cells(name: str, result: Imported, worker_mib: float, own: Standing) -> tuple[str, ...]:
-    tasks = own.task_seconds(result.told["run"])
-    now_mib, peak_mib = own.redis_mib()
-    return (
-        name,
-        f"{result.seconds:.1f}",
-        f"{result.told['seconds']:.1f}",
-        f"{tasks.get('plan', _NONE).sum:.2f}",
-        f"{tasks.get('directory', _NONE).sum:.1f}",
-        f"{tasks.get('files', _NONE).sum:.1f}",
-        f"{tasks.get('publish', _NONE).sum:.2f}",
-        f"{worker_mib:.0f}",
-        f"{result.peak_mib:.0f}",
-        f"{now_mib:.1f}",
-        f"{peak_mib:.1f}",
-    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -135,6 +158,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=1.0, help="of the tree (default 1.0)")
     parser.add_argument(
         "--limit", type=float, default=900, help="seconds for an import (default 900)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"1 if a worker needs more than {MOST_WORKER_MIB} MiB, or a command more than "
+        f"{MOST_COMMAND_MIB}",
     )
     asked = parser.parse_args()
     if not SECTIONS / DIRECTORIES <= asked.share <= 1:
