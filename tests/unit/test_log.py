@@ -33,9 +33,10 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(secret, "_revealed", set())
     loggers = [logging.getLogger(name) for name in (None, "siteferry", "scheduler", "worker")]
     levels = [logger.level for logger in loggers]
-    handlers = list(logging.getLogger().handlers)
+    handlers, installed = list(logging.getLogger().handlers), log._installed
     yield
     logging.getLogger().handlers[:] = handlers
+    log._installed = installed
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 
