@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scheduler.finishing import finish_open_publish
@@ -12,6 +12,7 @@ from siteferry.ftp.documents import ask_and_read, read_document, told_to_exist
 from siteferry.ftp.replies import error_for
 from siteferry.ftp.session import Session
 from siteferry.publish.carry_out import find_journal
+from siteferry.publish.lock import last_publisher
 from siteferry.tree import manifest as manifests
 from siteferry.tree.manifest import Manifest
 
@@ -69,6 +70,8 @@ def look_back(work: Work, session: Session) -> Previous:
             if work.website.compare == "manifest":
                 raise
             warnings.append(f"{error}: the files are compared with the server's listing")
+            # Damaged on its way, perhaps; so it is the lock that tells what is published upon.
+            empty = replace(empty, run=last_publisher(session, base) or empty.run)
     return Previous(empty, _without_manifest(work), True, tuple(warnings))
 
 

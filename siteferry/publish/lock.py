@@ -6,10 +6,10 @@ The directory `.htlock` in the base holds one empty directory, whose name says a
     20261124-092805-93a469.5f0c21aa.3   that run holds it: its attempt's token, and a number that
                                         rises while it works
 
-Every step renames that entry from the name that it was seen under, which succeeds for one only:
-taking it, taking it over from a dead run, showing life, giving it back. Who takes it from the name
-of the run whose manifest it has planned with knows that nothing was published since. The reasons
-are in docs/decisions/0009.
+(No dot in front: there are servers that do not list such names.) Every step renames that entry from
+the name that it was seen under, which succeeds for one only: taking it, taking it over from a dead
+run, showing life, giving it back. Who takes it from the name of the run whose manifest it has
+planned with knows that nothing was published since. The reasons are in docs/decisions/0009.
 """
 
 from __future__ import annotations
@@ -174,6 +174,12 @@ def take(session: Session, base: Base, claimant: Claimant, after: str | None = N
             return Lock(session, base, claimant, None if holder else entry, begun)
         contended = True
     raise _is_held(base, None)
+
+
+def last_publisher(session: Session, base: Base) -> str | None:
+    """The run that has published last, by the lock; None where it is held, or there is none."""
+    entry = _look(session, base)
+    return entry if entry and _holder(entry) is None else None
 
 
 def _held_name(claimant: Claimant, number: int) -> str:

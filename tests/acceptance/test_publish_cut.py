@@ -103,6 +103,8 @@ def _cut_import(site: Site, redis: RedisServer, number: int, when: When) -> None
     runtime = make_worker(site.installation, redis)
     work_off(runtime, start(runtime), until=lambda: site.proxy.dead)
     runtime.pool.close_idle(everything=True)
+    # Nobody waits for the reply to the last command, QUIT.
+    assert site.proxy.wait_until_dead()
     runtime.connection.client.close()
 
 
