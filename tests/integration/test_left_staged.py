@@ -40,7 +40,7 @@ class Site:
         )
         assert end_run(worker.connection, run, RunState.CANCELLED, None)
         worker.pool.close_idle(everything=True)
-        self.sent = set(worker.runs.outcomes(run))
+        self.sent = {path for path, _ in worker.runs.outcomes(run)}
         return worker.runs.snapshot(run)
 
 
