@@ -55,7 +55,8 @@ class Wanted:
     def doubtful(self) -> Mapping[str, str]:
         """What is to be deleted, but may be, under another spelling, a file that stays."""
         going = set(self.removal.files)
-        stays = (path for path in self.previous.files if path not in going | self.staged.keys())
+        kept = (path for path in self.previous.files if path not in going)
+        stays = (path for path in kept if path not in self.staged) if going else ()
         return twins(going, stays)
 
     def forgetting(self, paths: AbstractSet[str]) -> Wanted:
