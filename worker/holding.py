@@ -35,7 +35,7 @@ def take_to_publish(work: Work, session: Session, wanted: Wanted) -> Lock | None
         _log.warning("finishing the publish of an earlier run", earlier=left.run)
         carry_out(session, base, left, lock.keep)
     standing = published_by(session, base)
-    if standing == run:
+    if standing == run or lock.found == run != planned_with:
         remove_tree(session, base.staging(run))
         lock.release(run)
         return None

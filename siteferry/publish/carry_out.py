@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from siteferry.errors import DocumentDamaged, RemoteDirectoryRefused, SiteferryError
+from siteferry.errors import (
+    DocumentDamaged,
+    PermanentReply,
+    RemoteDirectoryRefused,
+    SiteferryError,
+)
 from siteferry.ftp.directories import (
     make_directories,
     present,
@@ -57,6 +62,11 @@ def find_journal(session: Session, base: Base) -> Journal | None:
         return None
     try:
         return _checked(journals.decode(read_document(session, base.journal)), base)
+    except PermanentReply:
+        # Who looks without the lock may see another machine remove it meanwhile.
+        if exists(session, base.journal):
+            raise
+        return None
     except DocumentDamaged as error:
         raise DocumentDamaged(
             f"the publish journal {base.journal} is damaged: {error.message}",

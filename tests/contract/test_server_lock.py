@@ -10,6 +10,7 @@ import pytest
 
 from siteferry.errors import LeaseLost, RemoteDirectoryRefused, TargetHeld
 from siteferry.ftp.session import Session
+from siteferry.publish.carry_out import find_journal
 from siteferry.publish.lock import (
     RENEWED_AFTER_SECONDS,
     SILENT_SECONDS,
@@ -222,3 +223,20 @@ def test_where_no_lock_can_be_made_it_is_an_error(place: Place, ftp_server: FtpS
     with pytest.raises(RemoteDirectoryRefused, match="making the lock"):
         ours.take()
     assert place.left(OURS) == []
+
+
+def test_a_journal_that_another_machine_removes_while_it_is_looked_at_is_none(place: Place) -> None:
+    place.machine(OURS)
+    plant(place.server, "public_html/.htsiteferry/.htjournal")
+    journal = place.folder / ".htjournal"
+
+    def removes(command: str) -> bool:
+        if command.startswith("RETR "):
+            journal.unlink()
+        return False
+
+    with FtpProxy.in_front_of(place.server) as proxy:
+        ours = place.machine(OURS, place.server.through(proxy.port))
+        proxy.cut_matching(removes)
+        assert find_journal(ours.session, place.base) is None
+    assert not journal.exists()
