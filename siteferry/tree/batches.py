@@ -10,7 +10,7 @@ _MIB = 1024 * 1024
 
 
 def group_directories(
-    scan: Scan, most_files: int = 256, most_bytes: int = 8 * _MIB
+    scan: Scan, most_files: int = 1024, most_bytes: int = 32 * _MIB
 ) -> tuple[tuple[str, ...], ...]:
     """Paths of the directories that share one directory task, in the scan's order.
 
