@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from siteferry.ledger.connection import Connection
@@ -86,7 +87,7 @@ class Findings:
 
         for start in range(0, len(items), _ROWS_A_WRITE):
             some = items[start : start + _ROWS_A_WRITE]
-            self.connection.call(lambda some=some: write(some))  # type: ignore[misc]
+            self.connection.call(partial(write, some))
 
 
 def _dump(value: object) -> str:

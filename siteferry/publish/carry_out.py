@@ -230,7 +230,7 @@ def _check_replaced(session: Session, base: Base, journal: Journal) -> None:
     try:
         run = manifests.decode(content).run
     except DocumentDamaged:
-        # Damaged on its way, for only its size was looked at (`write_journal`).
+        # Damaged on its way, for only its size was looked at (`draft_journal`).
         if len(content) != journal.manifest.size:
             raise
         return
