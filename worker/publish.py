@@ -19,8 +19,10 @@ from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
+from siteferry.publish.lock import Lock
 from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
+    JOURNAL_NAME,
     MANIFEST_NAME,
     prepare_staging,
     remove_old_stagings,
@@ -53,7 +55,9 @@ class PublishStep:
             _check_plan(work, wanted)
             return Finish()
         with work.session() as session:
-            begun = find_journal(session, work.base)
+            # Nobody has begun this publish before its first attempt. What another run has, the lock
+            # tells.
+            begun = find_journal(session, work.base) if work.member.attempt > 1 else None
             is_own = begun is not None and begun.run == work.member.run
             going_on = take_to_go_on(work, session) if is_own else None
             conflicts: Mapping[str, SiteferryError] = {}
@@ -82,9 +86,7 @@ class PublishStep:
                 place_journal(session, draft.rename)
             _note_beginning(work, journal, wanted)
             result = carry_out(session, work.base, journal, lock.keep, untouched=going_on is None)
-            # Still with the lock: what is swept here must not be in somebody's publish.
-            lock.keep()
-            _sweep(work, session)
+            _sweep(work, session, lock)
             lock.release(work.member.run)
         if result.unset_modes:
             work.warn_once("chmod", result.unset_modes)
@@ -214,18 +216,21 @@ def _draft(work: Work, session: Session, plan: PublishPlan) -> _Draft:
     so this is before the lock is taken."""
     run, base = work.member.run, work.base
     content = manifests.encode(plan.manifest)
+    # No two attempts write to the same name: one that the ledger has forgotten may have begun.
+    own = f"{work.member.attempt}{work.token}"
+    name = f"{MANIFEST_NAME}.{own}"
     digest = hashlib.sha256(content).hexdigest()
     journal = replace(
         plan.journal,
-        manifest=Move(MANIFEST_NAME, MANIFEST_NAME, len(content), digest),
+        manifest=Move(name, MANIFEST_NAME, len(content), digest),
         directory_mode=work.website.directory_mode,
     )
     # An earlier attempt may have done all, and removed it with its journal.
     if run not in session.prepared or work.member.attempt > 1:
         prepare_staging(session, base, run)
-    store_document(session, f"{base.staging(run)}/{MANIFEST_NAME}", content)
+    store_document(session, f"{base.staging(run)}/{name}", content)
     work.check()
-    return _Draft(journal, draft_journal(session, base, journal))
+    return _Draft(journal, draft_journal(session, base, journal, f"{JOURNAL_NAME}.{own}"))
 
 
 def _note_beginning(work: Work, journal: Journal, wanted: Wanted) -> None:
@@ -248,12 +253,19 @@ def _done_earlier(work: Work, conflicts: Mapping[str, SiteferryError], wanted: W
     )
 
 
-def _sweep(work: Work, session: Session) -> None:
-    now = dt.datetime.now(dt.UTC)
-    runs = work.runtime.runs
-    removed = remove_old_stagings(session, work.base, work.member.run, runs.state, now)
-    if removed:
-        _log.info("removed what earlier runs had staged", runs=removed)
+def _sweep(work: Work, session: Session, lock: Lock) -> None:
+    """Remove what dead runs have left here, if there can be any that is not known to be away."""
+    findings, target = Findings(work.runtime.connection), work.claim.facts["target"]
+    if findings.is_swept(target):
+        return
+    # Still with the lock: what is swept here must not be in somebody's publish.
+    lock.keep()
+    now, run = dt.datetime.now(dt.UTC), work.member.run
+    swept = remove_old_stagings(session, work.base, run, work.runtime.runs.state, now)
+    if swept.removed:
+        _log.info("removed what earlier runs had staged", runs=list(swept.removed))
+    if swept.complete:
+        findings.note_swept(target, run)
 
 
 def _refused(work: Work, errors: Mapping[str, SiteferryError], wanted: Wanted) -> list[Outcome]:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from siteferry.ledger.connection import Connection
-from siteferry.ledger.keys import RUN_SECONDS
+from siteferry.ledger.keys import RUN_SECONDS, SWEPT_SECONDS
 
 _ROWS_A_WRITE = 5000
 
@@ -30,6 +30,17 @@ class Findings:
         """From now on it is this run."""
         key, client = self.connection.keys.left(target), self.connection.client
         self.connection.call(lambda: client.set(key, run, ex=RUN_SECONDS))
+
+    def is_swept(self, target: str) -> bool:
+        """Whether some run has removed what dead ones left at this target, within a day, and every
+        run since has ended well."""
+        key, client = self.connection.keys.swept(target), self.connection.client
+        return bool(self.connection.call(lambda: client.exists(key)))
+
+    def note_swept(self, target: str, run: str) -> None:
+        """`run` has done that now."""
+        key, client = self.connection.keys.swept(target), self.connection.client
+        self.connection.call(lambda: client.set(key, run, ex=SWEPT_SECONDS))
 
     def keep_staged(self, run: str, rows: Mapping[str, Sequence[object]]) -> None:
         """Replace what `run` may use of an earlier one: by path the name, bytes, SHA-256, time."""

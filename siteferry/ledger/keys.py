@@ -37,6 +37,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | wanted:A | string | a worker waits for a slot of the account | WANTED_MS |
 | target:T | string | the run that holds the target | with its run's state |
 | target:T:left | string | the run whose staged files the next one may use | RUN_SECONDS |
+| target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
 | nodes | zset | worker process -> time of its last heartbeat | dropped after a minute |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
 """
@@ -49,6 +50,7 @@ from dataclasses import dataclass
 RUN_SECONDS = 30 * 24 * 3600
 ACCOUNT_SECONDS = 90 * 24 * 3600
 PLANNED_SECONDS = 3600
+SWEPT_SECONDS = 24 * 3600
 WANTED_MS = 500
 SWEEPER_MS = 1500
 
@@ -154,6 +156,9 @@ class Keys:
 
     def left(self, target: str) -> str:
         return f"{self.prefix}target:{target}:left"
+
+    def swept(self, target: str) -> str:
+        return f"{self.prefix}target:{target}:swept"
 
     def nodes(self) -> str:
         return f"{self.prefix}nodes"

@@ -96,13 +96,18 @@ def _checked(journal: Journal, base: Base) -> Journal:
     return journal
 
 
-def draft_journal(session: Session, base: Base, journal: Journal) -> Rename:
+def draft_journal(
+    session: Session, base: Base, journal: Journal, name: str = JOURNAL_NAME
+) -> Rename:
     """Put the journal into the run's staging directory, read back: what `place_journal` takes.
 
     Of the manifest, which is staged by now, only the size is looked at: it has its own checksum,
     and one that is damaged costs a comparison with the listing, nothing more.
+
+    Args:
+        name: the draft's, which no other attempt may write to.
     """
-    draft = posixpath.join(journal.staging, JOURNAL_NAME)
+    draft = posixpath.join(journal.staging, name)
     content = journals.encode(journal)
     staged = _staged(journal, journal.manifest.staged)
     held = write_document(session, draft, content, [f"SIZE {staged}"])[0]

@@ -33,6 +33,17 @@ _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """What a search for what dead runs have left did.
+
+    removed: the runs whose directories have gone. complete: nothing that is dead has stayed.
+    """
+
+    removed: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """siteferry's directory for one website on the server (absolute path)."""
 
@@ -115,7 +126,7 @@ def remove_old_stagings(
     own: str,
     state_of: Callable[[str], RunState | None],
     now: dt.datetime,
-) -> list[str]:
+) -> Swept:
     """Remove what dead runs have left in the base, each directory by its exact name.
 
     Best effort: what cannot be removed now is tried again after the next publish.
@@ -124,8 +135,11 @@ def remove_old_stagings(
         own: the run that does this.
         state_of: the ledger's word on a run; None: it does not know it.
     """
-    removed: list[str] = []
-    for name in _directories_in(session, base):
+    names = _directories_in(session, base)
+    if names is None:
+        return Swept((), complete=False)
+    removed, complete = [], True
+    for name in names:
         if name == own or not _is_dead(name, state_of, now):
             continue
         try:
@@ -134,9 +148,10 @@ def remove_old_stagings(
             if session.lost:
                 raise
             _log.warning("an old staging directory stays", run=name, error=str(error))
+            complete = False
         else:
             removed.append(name)
-    return removed
+    return Swept(tuple(removed), complete)
 
 
 def remove_own(session: Session, base: Base, may_go_on: Callable[[], None]) -> None:
@@ -167,13 +182,14 @@ def remove_own(session: Session, base: Base, may_go_on: Callable[[], None]) -> N
         remove_empty_directories(session, [base.path])
 
 
-def _directories_in(session: Session, base: Base) -> list[str]:
+def _directories_in(session: Session, base: Base) -> list[str] | None:
+    """None: they cannot be listed."""
     for _, entries in list_directories(session, [base.path]):
         if isinstance(entries, SiteferryError):
             if session.lost:
                 raise entries
             _log.warning("cannot look for old staging directories", error=str(entries))
-            return []
+            return None
         return [entry.name for entry in entries if entry.kind == "directory"]
     return []
 

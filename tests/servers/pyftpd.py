@@ -105,8 +105,21 @@ def main(arguments: list[str]) -> None:
             sessions = sum(isinstance(channel, FTPHandler) for channel in channels)
             return options.max_clients is None or sessions <= options.max_clients
 
-    handler: Any = type("Handler", (TLS_FTPHandler if options.certificate else FTPHandler,), {})
+    class Closing:
+        """pyftpdlib's TLS connections close in a shutdown of their own, which with a client that
+        has gone after a handshake it did not like ends never, at 100 % CPU: here after one try."""
+
+        def _do_ssl_shutdown(self: Any) -> None:
+            again = self._ssl_closing
+            super()._do_ssl_shutdown()  # type: ignore[misc]
+            if again and self._ssl_closing:
+                self._error = True  # its way to say: without a shutdown
+                self.close()
+
+    base = TLS_FTPHandler if options.certificate else FTPHandler
+    handler: Any = type("Handler", (Closing, base) if options.certificate else (base,), {})
     if options.certificate:
+        handler.dtp_handler = type("DtpHandler", (Closing, handler.dtp_handler), {})
         handler.certfile, handler.keyfile = str(options.certificate), str(options.key)
         handler.tls_control_required = handler.tls_data_required = True
     users = DummyAuthorizer()

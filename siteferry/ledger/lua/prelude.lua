@@ -23,6 +23,7 @@ local function k_slots_address(address) return prefix .. 'slots:address:' .. add
 local function k_wanted(account) return prefix .. 'wanted:' .. account end
 local function k_target(target) return prefix .. 'target:' .. target end
 local function k_left(target) return prefix .. 'target:' .. target .. ':left' end
+local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_sweeper() return prefix .. 'sweeper' end
 
@@ -92,6 +93,8 @@ local function end_run(run, state)
   elseif redis.call('EXISTS', k_part(run, 'outcomes'), k_part(run, 'staged')) > 0 then
     redis.call('SET', k_left(target), run, 'EX', RUN_SECONDS)
   end
+  -- It may have left something behind.
+  if state ~= 'done' then redis.call('DEL', k_swept(target)) end
   if redis.call('GET', k_target(target)) == run then redis.call('DEL', k_target(target)) end
   redis.call('SREM', k_live(), run)
   touch_run(run)
