@@ -40,8 +40,10 @@ class MemorySlots:
     held: dict[str, tuple[str, str]] = field(default_factory=dict)
     most: int = 0
     taken: int = 0
-    refused: int = 0
+    refusals: int = 0
     wanted_accounts: set[str] = field(default_factory=set)
+    admitted_tokens: set[str] = field(default_factory=set)
+    told: list[tuple[int | None, str | None]] = field(default_factory=list)
     on_refusal: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,7 +55,7 @@ class MemorySlots:
                 self.taken += 1
                 self.most = max(self.most, len(self.held))
                 return True
-            self.refused += 1
+            self.refusals += 1
         self.on_refusal()
         return False
 
@@ -61,7 +63,25 @@ class MemorySlots:
         with self.lock:
             assert self.held.pop(token) == (account.name, address)
 
-    def wanted(self, account: Account) -> bool:
+    def admitted(self, account: Account, address: str, token: str) -> None:
+        with self.lock:
+            assert token in self.held
+            self.admitted_tokens.add(token)
+
+    def refused(
+        self, account: Account, address: str, token: str, told: int | None, whose: str | None
+    ) -> int:
+        self.free(account, address, token)
+        self.told.append((told, whose))
+        with self.lock:
+            self.limit = max(1, len(self.held))
+            return len(self.held)
+
+    def others(self, account: Account, token: str) -> int:
+        with self.lock:
+            return len(self.admitted_tokens & self.held.keys() - {token})
+
+    def wanted(self, account: Account, address: str) -> bool:
         return account.name in self.wanted_accounts
 
 
@@ -240,7 +260,7 @@ def test_where_every_slot_stays_taken_the_item_is_told_so_and_nothing_is_connect
     slots.on_refusal = lambda: setattr(clock, "now", clock.now + 0.9)
     with pytest.raises(SlotsBusy, match="all 2 connections of site@host are in use"):
         pool.session(account, login).__enter__()
-    assert slots.refused == 3  # at 0, 0.9 and 1.8 seconds; 2.7 would be too late
+    assert slots.refusals == 3  # at 0, 0.9 and 1.8 seconds; 2.7 would be too late
     assert proxy.connections == 0
 
 
@@ -251,7 +271,7 @@ def test_a_slot_that_comes_free_in_time_is_taken(
     slots.on_refusal = lambda: setattr(slots, "limit", 1)
     with pool.session(account, login) as session:
         assert session.command("NOOP", "saying nothing").ok
-    assert slots.refused == 1
+    assert slots.refusals == 1
 
 
 def test_who_waits_for_a_slot_gets_the_session_that_is_given_back_here(
@@ -488,7 +508,9 @@ def test_a_profile_that_cannot_be_kept_now_is_kept_later(
     assert not profile_of(profiles.texts[account.name], time.time()).rename_over
 
 
-def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool) -> None:
+def test_a_refusal_is_told_with_the_number_and_what_it_counts(
+    pool: SessionPool, slots: MemorySlots
+) -> None:
     """Said in ProFTPD's words; with the scripted server, for most servers name none."""
     refusal = "530 Sorry, the maximum number of clients (3) for this user already connected."
     script = [*LOGIN[:1], turn((f"PASS {PASSWORD}", refusal))]
@@ -499,7 +521,7 @@ def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool)
             pool.session(limited, lambda _fresh: (USER, Secret(PASSWORD))),
         ):
             pass
-        assert pool.profile(limited).told_limit == 3
+    assert slots.told == [(3, "account")]
 
 
 def test_every_living_session_is_among_the_leases_to_renew(
@@ -553,6 +575,6 @@ def test_twenty_threads_never_hold_more_connections_than_are_allowed(
     assert len(list(pyftpd_server.root.iterdir())) == 100
     assert slots.most <= 4
     assert proxy.most_connections <= 4
-    assert slots.refused > 0, "the threads never met the limit"
+    assert slots.refusals > 0, "the threads never met the limit"
     assert proxy.logins == slots.taken <= 4 + 10  # each dropped one is followed by one at most
     assert slots.held == {}

@@ -3,7 +3,9 @@
 local t = now()
 redis.call('ZADD', k_nodes(), t, ARGV[2])
 for _, lease in ipairs(cjson.decode(ARGV[4])) do
-  redis.call('ZADD', k_slots_account(lease[1]), 'XX', t + ARGV[3], lease[3])
-  redis.call('ZADD', k_slots_address(lease[2]), 'XX', t + ARGV[3], lease[3])
+  for _, key in ipairs({ k_slots_account(lease[1]), k_slots_address(lease[2]),
+    k_logins_account(lease[1]), k_logins_address(lease[2]) }) do
+    redis.call('ZADD', key, 'XX', t + ARGV[3], lease[3])
+  end
 end
 return 1
