@@ -141,6 +141,8 @@ class Runtime:
     stores: Stores
     hands: Hands = field(default_factory=Hands)
     hashes: ContentHashes = field(default_factory=NoCache)
+    missed_leases: set[str] = field(default_factory=set)
+    """Leases that the ledger did not know at the last heartbeat."""
     sleep: Callable[[float], None] = time.sleep
     """Waits for so many seconds, where a step has to wait for time itself to pass."""
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)

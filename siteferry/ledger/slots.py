@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from siteferry.ledger.connection import Connection
@@ -111,9 +111,21 @@ class SlotLedger:
             )
         )
 
-    def beat(self, node: str, leases: Sequence[tuple[str, str, str]]) -> None:
-        """Heartbeat of a worker process with the (account, address, token) of its sessions."""
-        self.connection.run_script("beat_node", node, LEASE_SECONDS, json.dumps(leases))
+    def beat(
+        self, node: str, leases: Sequence[tuple[str, str, str]], missed: Set[str] = frozenset()
+    ) -> set[str]:
+        """Heartbeat of a worker process with the (account, address, token) of its sessions.
+
+        Args:
+            missed: what the heartbeat before this one has returned.
+
+        Returns:
+            The tokens of leases that the ledger does not have: it has lost them, or they are being
+            given back at this moment. Those that were `missed` before are made anew.
+        """
+        rows = [[*lease, lease[2] in missed] for lease in leases]
+        answer = self.connection.run_script("beat_node", node, LEASE_SECONDS, json.dumps(rows))
+        return set(json.loads(answer) or ())
 
     def nodes(self, within_seconds: float = 5.0) -> list[str]:
         """Worker processes that have beaten within that time."""

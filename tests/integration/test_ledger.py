@@ -444,11 +444,15 @@ def test_taking_the_same_slot_twice_uses_one(connection: Connection) -> None:
     assert slots.used("a") == 1
 
 
-def test_a_beat_does_not_revive_a_lease_that_is_gone(connection: Connection) -> None:
+def test_a_beat_revives_a_lease_only_when_it_was_missing_before(connection: Connection) -> None:
+    """At first it may have been given back at that moment; at last Redis has lost it."""
     slots = SlotLedger(connection)
-    slots.beat(NODE, [("a", "ip", "ghost")])
+    missed = slots.beat(NODE, [("a", "ip", "ghost")])
+    assert missed == {"ghost"}
     assert slots.used("a") == 0
     assert slots.nodes() == [NODE]
+    assert slots.beat(NODE, [("a", "ip", "ghost"), ("a", "ip", "other")], missed) == {"other"}
+    assert slots.used("a") == 1
 
 
 def test_every_key_of_an_ended_run_expires(
