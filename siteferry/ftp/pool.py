@@ -27,6 +27,7 @@ from siteferry.log import get_logger
 from siteferry.secret import Secret
 
 _JUST_NOW_SECONDS = 60.0
+_FAREWELL_SECONDS = 1.0
 
 _log = get_logger(__name__)
 
@@ -214,7 +215,9 @@ class SessionPool:
                     (closing if everything or old or name in wanted else keep).append(held)
                 self._idle[name] = keep
         for held in closing:
-            self._close(held)
+            held.session.take_leave()
+        for held in closing:
+            self._close(held, said=True)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -365,8 +368,11 @@ class SessionPool:
             self._close(held)
         self._keep_profile(held.account)
 
-    def _close(self, held: Held) -> None:
-        held.session.leave()
+    def _close(self, held: Held, *, said: bool = False) -> None:
+        if not said:
+            held.session.take_leave()
+        # A host that still counts it would refuse whoever gets the slot.
+        held.session.await_end(_FAREWELL_SECONDS)
         self.slots.free(held.account, held.address, held.token)
         self._freed.set()
 
