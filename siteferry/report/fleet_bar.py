@@ -35,11 +35,10 @@ class FleetBar(ProgressBar):
 
     def _draw_sums(self) -> None:
         count = self._count
-        failed = f", {count.failed:,} failed" if count.failed else ""
         self._progress.update(
             self._sums,
-            description=f"{count.ended:,} of {count.runs:,} ended{failed}",
+            description=count.headline(),
             completed=count.ended,
-            facts=", ".join(count.facts()),
+            facts=count.facts(),
             refresh=not self._progress.live.auto_refresh,
         )

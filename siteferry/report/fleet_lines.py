@@ -36,7 +36,7 @@ class FleetLines:
     def update(self, snapshot: Snapshot) -> None:
         self._count.take(snapshot)
         if self._clock() - self._written_at >= SECONDS_BETWEEN_TOTALS:
-            self._write(self._count.line())
+            self._write(f"{self._count.headline()}, {self._count.facts()}")
 
     def close(self, snapshot: Snapshot) -> None:
         self._count.take(snapshot)
