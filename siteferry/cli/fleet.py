@@ -163,10 +163,10 @@ def _enter_each(
         fleet.runs[website.name] = new_run_name()
         try:
             launch.enter(website, options, fleet.runs[website.name])
-        except LedgerUnreachable:
-            raise
         except SiteferryError as error:
             del fleet.runs[website.name]
+            if isinstance(error, LedgerUnreachable):
+                raise
             if isinstance(error, TargetHeld) and error.run not in fleet.runs.values():
                 held[website.name] = error
             else:
