@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
+from siteferry import broker
 from siteferry.cli.fleet import Fleet, start_fleet
 from siteferry.cli.launch import Launch
 from siteferry.cli.ledger_access import Ledger
@@ -49,13 +52,24 @@ def states(launch: Launch, fleet: Fleet) -> list[RunState]:
     return [found[run].state for run in runs if run in found]
 
 
-def test_all_messages_go_over_one_connection(launch: Launch, redis_server: RedisServer) -> None:
+def test_one_application_and_one_connection_start_them_all(
+    launch: Launch, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[broker.Broker] = []
+
+    def counted(*args: Any, **options: Any) -> broker.Broker:
+        made.append(make_broker(*args, **options))
+        return made[-1]
+
+    make_broker = broker.make_broker
+    monkeypatch.setattr(broker, "make_broker", counted)
     with redis_server.client() as client:
         before = client.info("stats")["total_connections_received"]
         fleet = start_fleet(launch, FLEET, RunOptions())
         opened = client.info("stats")["total_connections_received"] - before
         assert client.llen("siteferry:siteferry.work") > 0
     assert states(launch, fleet) == [RunState.QUEUED] * COUNT
+    assert len(made) == 1
     assert opened <= 3, "the ledger's, and the broker's"
 
 
@@ -110,3 +124,27 @@ def test_where_redis_goes_away_it_is_said_how_many_had_been_started(
     with pytest.raises(LedgerUnreachable):
         start_fleet(Lost(launch.settings, launch.ledger, launch.check), FLEET, RunOptions())
     assert "5 runs had been started: siteferry runs" in capsys.readouterr().err
+
+
+def test_the_first_interrupt_waits_for_what_publishes_and_the_second_leaves_it(
+    launch: Launch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = start_fleet(launch, FLEET[:1], RunOptions()).runs.values()
+    runs = Runs(launch.ledger.connection)
+    runs.set_fields(run, {"state": "publishing"})
+    looks: list[int] = []
+
+    def press() -> None:
+        looks.append(1)
+        if len(looks) < 3:
+            raise KeyboardInterrupt
+        runs.set_fields(run, {"state": "done"})
+
+    launch.check = press
+    with pytest.raises(click.Abort):
+        launch.wait([run], as_json=True, quiet=True)
+    assert len(looks) == 2
+    assert "interrupt again to leave it" in capsys.readouterr().err
+    assert runs.state(run) is RunState.PUBLISHING
+    waited = launch.wait([run], as_json=True, quiet=True)
+    assert (waited.interrupted, waited.cut_short) == (False, False)
