@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from siteferry.errors import AccountStopped, LoginRefused
-from siteferry.ftp.pool import Account
+from siteferry.ftp.sharing import Account
 
 
 @dataclass

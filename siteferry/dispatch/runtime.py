@@ -17,7 +17,8 @@ from siteferry.broker import Broker, make_broker
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.errors import AccountStopped, LoginRefused
-from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ftp.pool import SessionPool
+from siteferry.ftp.sharing import Account
 from siteferry.ledger.accounts import StoppedAccounts
 from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from siteferry.credentials.resolve import resolve_login
 from siteferry.errors import CredentialAbsent, CredentialElsewhere, LeaseLost, SiteferryError
 from siteferry.ftp.endpoint import Deadlines, Endpoint
-from siteferry.ftp.pool import Account
 from siteferry.ftp.session import Session
+from siteferry.ftp.sharing import Account
 from siteferry.ledger.items import Claim, Finish, Kept, Later, Outcome, Status
 from siteferry.publish.staging import Base, base_of
 from siteferry.run import ItemKind, Member

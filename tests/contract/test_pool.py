@@ -23,8 +23,9 @@ from siteferry.errors import (
     SlotsBusy,
 )
 from siteferry.ftp.directories import make_directories
-from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ftp.pool import SessionPool
 from siteferry.ftp.profile import profile_of
+from siteferry.ftp.sharing import Account
 from siteferry.secret import Secret
 from tests.pool_doubles import Clock, MemoryGate, MemoryProfiles, MemorySlots
 from tests.servers.base import FtpServer
@@ -383,7 +384,7 @@ def test_what_one_session_learns_the_next_one_of_the_account_knows(
     with pool.session(account, login) as other:
         assert other is not one
         assert not other.profile.epsv
-        assert other.profile is pool.profile(account)
+        assert other.profile is pool.logins.profile(account)
 
 
 def test_what_one_process_learns_of_a_server_another_one_knows(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from siteferry.errors import ConnectionLimited, LoginRefused, SlotsBusy
-from siteferry.ftp.pool import Account, SessionPool
+from siteferry.ftp.pool import SessionPool
+from siteferry.ftp.sharing import Account
 from siteferry.secret import Secret
 from tests.pool_doubles import Clock, MemoryGate, MemoryProfiles, MemorySlots
 from tests.servers.base import FtpServer
