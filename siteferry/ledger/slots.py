@@ -23,7 +23,7 @@ class SlotLedger:
         self, account: str, address: str, token: str, *, most_account: int, most_address: int
     ) -> bool:
         """Take a lease of the account and one of the address in one step; False: no room, and word
-        is left that a slot is wanted."""
+        is left that a slot is wanted. `token` begins with the worker's node and a dot."""
         answer = self.connection.run_script(
             "take_slots",
             account,
@@ -39,11 +39,13 @@ class SlotLedger:
     def free(self, account: str, address: str, token: str) -> None:
         """Give both leases back."""
         keys, client = self.connection.keys, self.connection.client
+        node = token.rpartition(".")[0] or token
 
         def remove() -> None:
             with client.pipeline(transaction=True) as pipe:
                 pipe.zrem(keys.slots_of_account(account), token)
                 pipe.zrem(keys.slots_of_address(address), token)
+                pipe.hdel(keys.leases(node), token)
                 pipe.execute()
 
         self.connection.call(remove)
