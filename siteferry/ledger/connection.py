@@ -31,6 +31,8 @@ _SCRIPTS = (
     "bury",
     "beat_node",
     "take_slots",
+    "admitted",
+    "refused",
     "key_names",
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Fate, Finish, Items
+from siteferry.ledger.keys import LEASES_SECONDS
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Member
@@ -88,29 +89,50 @@ def test_a_worker_that_is_leaving_gives_back_what_it_has_not_begun(
     assert items.bury(NODE, Fate.LEAVING) == [again(own)]
 
 
+def take(slots: SlotLedger, node: str, number: int) -> bool:
+    """A connection of `node`, which the host admits."""
+    token = f"{node}.{number}"
+    taken = slots.take("u@h:21", "192.0.2.1", token, most_account=3, most_address=9)
+    if taken:
+        slots.admitted("u@h:21", "192.0.2.1", token)
+    return taken
+
+
 def test_its_leases_end_and_nobody_elses(slots: SlotLedger, items: Items) -> None:
-    for node, number in ((NODE, 1), (NODE, 2), (OTHER, 1)):
-        taken = slots.take(
-            "u@h:21", "192.0.2.1", f"{node}.{number}", most_account=3, most_address=3
-        )
-        assert taken
-    assert not slots.take("u@h:21", "192.0.2.1", f"{OTHER}.2", most_account=3, most_address=9)
+    assert all([take(slots, NODE, 1), take(slots, NODE, 2), take(slots, OTHER, 1)])
+    assert not take(slots, OTHER, 2)
     items.bury(NODE, Fate.KILLED)
     assert slots.used("u@h:21") == 1
-    for number in (2, 3):
-        assert slots.take(
-            "u@h:21", "192.0.2.1", f"{OTHER}.{number}", most_account=3, most_address=3
-        )
+    assert slots.others("u@h:21", f"{OTHER}.1") == 0
+    assert all([take(slots, OTHER, 2), take(slots, OTHER, 3)])
+    assert not take(slots, OTHER, 4)
 
 
-def test_a_lease_that_was_freed_is_forgotten(slots: SlotLedger, connection: Connection) -> None:
+def test_a_lease_that_was_given_back_is_forgotten(
+    slots: SlotLedger, connection: Connection
+) -> None:
     node = "host.example-1-ab"
-    slots.take("u@h:21", "192.0.2.1", f"{node}.1", most_account=3, most_address=3)
+    take(slots, node, 1)
     key = connection.keys.leases(node)
     assert connection.client.hlen(key) == 1
-    assert 0 < connection.client.ttl(key) <= 60
+    assert 0 < connection.client.ttl(key) <= LEASES_SECONDS
     slots.free("u@h:21", "192.0.2.1", f"{node}.1")
     assert not connection.client.exists(key)
+    take(slots, node, 2)
+    slots.refused("u@h:21", "192.0.2.1", f"{node}.2", told=None, whose=None)
+    assert not connection.client.exists(key)
+
+
+def test_a_lease_that_a_restarted_redis_has_lost_is_known_again(
+    slots: SlotLedger, items: Items, connection: Connection
+) -> None:
+    take(slots, NODE, 1)
+    connection.client.flushall()
+    lease = ("u@h:21", "192.0.2.1", f"{NODE}.1")
+    slots.beat(NODE, [lease], slots.beat(NODE, [lease]))
+    assert slots.used("u@h:21") == 1
+    items.bury(NODE, Fate.KILLED)
+    assert slots.used("u@h:21") == 0
 
 
 def test_it_is_no_worker_any_more_and_sweeps_no_more(

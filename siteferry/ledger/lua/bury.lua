@@ -22,8 +22,10 @@ if fate ~= 'leaving' then
   local leases = redis.call('HGETALL', k_leases(node))
   for i = 1, #leases, 2 do
     local where = cjson.decode(leases[i + 1])
-    redis.call('ZREM', k_slots_account(where[1]), leases[i])
-    redis.call('ZREM', k_slots_address(where[2]), leases[i])
+    for _, key in ipairs({ k_slots_account(where[1]), k_slots_address(where[2]),
+      k_logins_account(where[1]), k_logins_address(where[2]) }) do
+      redis.call('ZREM', key, leases[i])
+    end
   end
   redis.call('DEL', k_leases(node))
   redis.call('ZREM', k_nodes(), node)
