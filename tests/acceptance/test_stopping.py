@@ -54,6 +54,12 @@ class Place:
     def log_says(self, text: str) -> bool:
         return text in (self.installation.folder / "worker.log").read_text()
 
+    @property
+    def waiting_messages(self) -> int:
+        """In the shared queue, for whoever comes."""
+        with self.redis.client() as client:
+            return int(client.llen("siteferry:siteferry.work"))
+
     def watch(self) -> dict[str, object]:
         """The report of the run, which must be done."""
         result = self.installation.run("watch", self.run, "--json")
@@ -127,6 +133,7 @@ def test_at_the_second_signal_a_worker_hands_back_what_it_holds_and_ends(
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=10) == CUT_SHORT
         assert holdings_of(place.redis, node) == NOTHING
+        assert place.waiting_messages == 1
         place.worker()
         assert_published(place.watch(), 40, source, pyftpd_server.root / "public_html")
 
@@ -144,6 +151,7 @@ def test_when_the_grace_is_over_a_worker_hands_back_what_it_holds_and_ends(
         assert worker.wait(timeout=10) == CUT_SHORT
         assert place.log_says("grace of 0.5 s is over")
         assert holdings_of(place.redis, node) == NOTHING
+        assert place.waiting_messages == 1
         place.worker()
         assert_published(place.watch(), 40, source, pyftpd_server.root / "public_html")
 

@@ -14,7 +14,7 @@ from siteferry.ledger.items import Fate
 from siteferry.run import ItemKind, RunState
 from tests.holdings import NOTHING, holdings_of
 from tests.inline import STEPS, make_worker, start, work_off
-from tests.installation import Installation, left_over, tree_of, write_tree
+from tests.installation import BASE_NAME, Installation, left_over, tree_of, write_tree
 from tests.private_redis import RedisServer
 from tests.servers.base import FtpServer
 
@@ -61,7 +61,9 @@ def carry_until_stopped(worker: Runtime, run: str, stops: StopsAt) -> ItemKind |
     return kind
 
 
-def stop_and_go_on(installation: Installation, redis: RedisServer, number: int) -> ItemKind | None:
+def stop_and_go_on(
+    installation: Installation, redis: RedisServer, live: Path, number: int
+) -> ItemKind | None:
     """An import whose first worker stops at the `number`th look; gives what it had in hand, None
     where it came to the end."""
     one = make_worker(installation, redis, "one.host")
@@ -69,6 +71,7 @@ def stop_and_go_on(installation: Installation, redis: RedisServer, number: int) 
     run = start(one)
     kind = carry_until_stopped(one, run, stops)
     state = one.runs.state(run)
+    assert not (live / BASE_NAME / ".htjournal").exists(), "a publish was left half done"
     one.pool.close_idle(everything=True)
     hand_back(one.connection, one.broker, one.node, Fate.LEFT)
     assert holdings_of(redis, one.node) == NOTHING
@@ -96,7 +99,7 @@ def test_wherever_a_worker_is_stopped_another_one_goes_on(
     for number in range(1, 500):
         for path in source.rglob("*.html"):
             path.write_text(f"{path.name} {number:03}")
-        kind = stop_and_go_on(installation, redis_server, number)
+        kind = stop_and_go_on(installation, redis_server, live, number)
         assert tree_of(live) == tree_of(source)
         assert left_over(live) == []
         if kind is None:
