@@ -48,6 +48,8 @@ class DirectoryStep:
         comparison = work.claim.facts["comparison"]
         seeks_extras = work.claim.facts["seeks_extras"] == "1"
         found = Scan((), (), ()) if work.body.get("foreign") else _found(work, paths)
+        if found.failures:
+            work.check_sources()
         for path, error in found.failures:
             work.failed(path, error)
         tree = work.runtime.runs.tree(work.member.run) if seeks_extras else None
@@ -71,6 +73,7 @@ class DirectoryStep:
 def _found(work: Work, paths: Sequence[str]) -> Scan:
     """What the source has in these directories, as far as the run is about it."""
     website, settings = work.website, work.runtime.settings
+    work.check_sources()
     found = relist(source_roots(website, settings), paths, rules_of(website))
     found = selection_of(website, settings, work.options).of(found)
     if work.claim.facts.get("refused", "0") == "0":
@@ -85,6 +88,7 @@ def _compared(work: Work, found: Scan, look: Look, comparison: str) -> _Result:
     removes = work.claim.facts.get("removes", "0") != "0"
     going = frozenset(runs.tree(run)["remove"]) if removes else frozenset()
     for directory in found.directories:
+        work.go_on()
         text = parts.get(directory.path)
         previous = decode_part(text) if text is not None else {}
         if comparison == "nothing":
@@ -103,6 +107,8 @@ def _compared(work: Work, found: Scan, look: Look, comparison: str) -> _Result:
         result.changed.extend(changed)
         result.known.update(f.path for f in changed if split(f.path)[1] in there)
         result.unchanged += len(compared.unchanged) - len(back)
+        if compared.failures:
+            work.check_sources()
         for path, error in compared.failures:
             work.failed(path, error)
         work.moved()

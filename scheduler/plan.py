@@ -46,7 +46,10 @@ class PlanStep:
         left_staged = emptied = 0
         measured: dict[str, float] = {}
         # Before anything is done on the server, which may be to empty the site.
+        work.check_sources()
         found = selection.of(scan(source_roots(website, settings), rules_of(website)))
+        if found.failures:
+            work.check_sources()
         work.moved()
         with _session(work) as session:
             limits = limits_for(session.profile.features, session.encoding)

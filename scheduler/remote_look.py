@@ -117,6 +117,7 @@ def _digests(work: Work, session: Session, look: Look, found: Scan) -> dict[str,
     digests: dict[str, ContentDigest] = {}
     for path, told in remote_digests(session, list(remote)).items():
         work.check()
+        work.go_on()
         published = remote[path]
         digests[published] = told or download_digest(session, path, alike[published].size)
     return digests

@@ -5,9 +5,12 @@ Tasks are known by name here, so that scheduler and worker need not import each 
 
 from __future__ import annotations
 
+import contextlib
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from queue import Empty
+from typing import Any
 
 import kombu
 import redis.exceptions
@@ -140,6 +143,20 @@ def guard_kombu() -> None:
     kombu_redis.Channel._connparams = _connparams
     kombu_redis.QoS.restore_unacked = restore_unacked
     kombu_redis._siteferry_guard = True
+
+
+def end_polling(channel: Any) -> None:
+    """Wait, for a second at most, for the answer to the question for messages (BRPOP) that a
+    consumer has left open when it was cancelled. kombu would read it only when the channel is
+    closed: a message that came in between would lie there until then, and be lost if the process
+    is killed. Now it goes back to its queue.
+
+    Args:
+        channel: a channel of kombu's Redis transport, whose consumers are cancelled.
+    """
+    if channel._in_poll:
+        with contextlib.suppress(Empty):
+            channel._brpop_read()
 
 
 def _kombu_url(url: str, username: str | None, password: Secret | None) -> str:

@@ -2,6 +2,7 @@
 
 SiteferryError
 ├── ConfigurationError            exit 2   a file, an option or a workspace is not as it must be
+│   └── SourceElsewhere         transient  this worker lacks it, another one gets the item in time
 ├── CredentialError               exit 3
 │   ├── CredentialAbsent                   the store has no such entry
 │   ├── CredentialDenied                   the store refuses to give it
@@ -44,7 +45,8 @@ SiteferryError
 ├── LedgerUnreachable           transient, exit 7   Redis does not answer
 ├── NoWorker                      exit 7
 ├── UnknownRun                    exit 2
-└── LeaseLost                   transient  this worker no longer holds the item it works on
+├── LeaseLost                   transient  this worker no longer holds the item it works on
+└── WorkerStops                 transient  this worker was told to stop, and gives the item back
 """
 
 from __future__ import annotations
@@ -81,6 +83,12 @@ class ConfigurationError(SiteferryError):
 
     exit_code = 2
     ends_run = True
+
+
+class SourceElsewhere(ConfigurationError):
+    """This worker lacks the website's sources or its file; who gets the item next may have them."""
+
+    transient = True
 
 
 class CredentialError(SiteferryError):
@@ -311,6 +319,12 @@ class UnknownRun(SiteferryError):
 
 class LeaseLost(SiteferryError):
     """The item was handed to another attempt; this one must not write any more."""
+
+    transient = True
+
+
+class WorkerStops(SiteferryError):
+    """This worker was told to stop before it had begun what cannot be left half done."""
 
     transient = True
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from types import FrameType
+from dataclasses import replace
 
 from celery import signals
 
 from siteferry.broker import SHARED_QUEUE, own_queue, queue
+from siteferry.dispatch.handing_back import hand_back
 from siteferry.dispatch.heartbeat import Keepers
+from siteferry.dispatch.lives import begin_life
 from siteferry.dispatch.process import use_runtime
 from siteferry.dispatch.runtime import Runtime, make_runtime, new_node_name
 from siteferry.embedded.worker import PARENT_PIPE, watch_parent
+from siteferry.ledger.items import Fate
 from siteferry.log import get_logger
 from siteferry.settings import Settings
+from worker.stopping import Stopping, TellStopping
+
+_BURIAL_PATIENCE_SECONDS = 5.0
+_COMMAND_GRACE_SECONDS = 4.0
+"""At most, for a command's own worker: the next command waits six seconds for it to be gone (see
+`siteferry.cli.launch`), and a command that ends kills it after ten."""
 
 _log = get_logger(__name__)
 
@@ -31,12 +40,25 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
     runtime = make_runtime(settings, redis_url, node)
     use_runtime(runtime)
     app = runtime.broker.app
+    # Before anything is sent: Celery looks at its queues once.
     app.conf.task_queues = [queue(SHARED_QUEUE), queue(own_queue(node))]
+    begin_life(
+        settings.state_dir / "workers",
+        f"{redis_url} {settings.redis.key_prefix}",
+        node,
+        lambda dead: _bury(runtime, dead),
+    )
     # Logging is ours (siteferry.log); without a receiver Celery would set up its own.
     signals.setup_logging.connect(_keep_logging, weak=False)
     for name in ("celery.worker.strategy", "celery.app.trace"):
         # "received" and "succeeded" say less than our own "begun" and "ended".
         logging.getLogger(name).setLevel(logging.WARNING)
+    keepers = Keepers(runtime)
+    grace_seconds = settings.worker.grace_seconds
+    if PARENT_PIPE in os.environ:
+        grace_seconds = min(grace_seconds, _COMMAND_GRACE_SECONDS)
+    stopping = Stopping(runtime, keepers, grace_seconds)
+    app.steps["worker"].add(TellStopping)
     worker = app.Worker(
         hostname=f"siteferry@{node}",
         pool="threads",
@@ -48,43 +70,23 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
         task_events=events,
         quiet=True,
         loglevel="WARNING",
+        stopping=stopping,
     )
-    keepers = Keepers(runtime)
+    stopping.install(worker)
     keepers.start()
     _follow_parent()
     _log.info("worker started", node=node, concurrency=concurrency)
-    signals.worker_ready.connect(lambda **_: _stop_fast_when_idle(runtime, keepers), weak=False)
     try:
         worker.start()
     finally:
-        _close(runtime, keepers)
+        stopping.finish()
     return int(worker.exitcode or 0)
 
 
-def _stop_fast_when_idle(runtime: Runtime, keepers: Keepers) -> None:
-    """Celery's warm shutdown takes a second even with nothing to do. A command's own worker, on a
-    ledger where no run is left, has no task that could be lost: it closes what it holds, and ends.
-    """
-    if PARENT_PIPE not in os.environ:
-        return
-    warm = signal.getsignal(signal.SIGTERM)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if not runtime.hands.all() and not runtime.runs.live():
-            _close(runtime, keepers)
-            logging.shutdown()
-            os._exit(0)
-        if callable(warm):
-            warm(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)
-
-
-def _close(runtime: Runtime, keepers: Keepers) -> None:
-    """End the sessions, and write the hashes that are not yet written."""
-    keepers.stop()
-    runtime.hashes.close()
-    _log.info("worker stopped", node=runtime.node)
+def _bury(runtime: Runtime, dead: str) -> None:
+    connection = replace(runtime.connection, patience_seconds=_BURIAL_PATIENCE_SECONDS)
+    given = hand_back(connection, runtime.broker, dead, Fate.KILLED)
+    _log.info("an earlier worker has died", dead=dead, handed_back=given)
 
 
 def _keep_logging(**_: object) -> None:

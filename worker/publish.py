@@ -72,6 +72,7 @@ class PublishStep:
                 lock, journal = going_on
             else:
                 _check(work, wanted)
+                work.go_on()
                 plan = _plan(work, session, wanted)
                 conflicts = plan.conflicts
                 # A plan is carried out whole or not at all.
@@ -79,6 +80,7 @@ class PublishStep:
                 if conflicts and whole:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
                 draft = _draft(work, session, plan)
+                work.go_on()
                 taken = take_to_publish(work, session, wanted)
                 if taken is None:
                     return _done_earlier(work, conflicts, wanted)

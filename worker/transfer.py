@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from siteferry.dispatch.work import Work
-from siteferry.errors import LeaseLost, SiteferryError
+from siteferry.errors import LeaseLost, SiteferryError, SourceError
 from siteferry.ftp.documents import exists
 from siteferry.ftp.pacing import Pace
 from siteferry.ftp.permissions import chmod_warning
@@ -32,7 +32,12 @@ class FilesStep:
     def carry(self, work: Work) -> Finish | Later:
         """Send what an earlier attempt has not settled. Files that may yet succeed are left without
         an outcome, and the error of the first of them is raised. When the task has had its time it
-        lets others go first, also in the middle of a long file."""
+        lets others go first, also in the middle of a long file; and so when the worker is to stop.
+
+        Raises:
+            SourceElsewhere: it is not that a file is missing, but all of them are.
+        """
+        work.check_sources()
         wanted = _unsettled(work)
         left = len(wanted)
         again: SiteferryError | None = None
@@ -52,6 +57,8 @@ class FilesStep:
                         again = again or outcome
                         self._refused[upload.found.path] = outcome
                     else:
+                        if isinstance(outcome, SourceError):
+                            work.check_sources()
                         work.failed(upload.found.path, outcome)
         if again is not None:
             raise again
@@ -117,16 +124,16 @@ def _parts(work: Work, wanted: list[FoundFile]) -> Mapping[str, Kept]:
 
 def _in_time(work: Work, uploads: list[Upload]) -> Iterator[Upload]:
     """The files that may still be begun: none when the attempt counts no more, or has had its time;
-    an attempt begins at least one."""
+    an attempt begins at least one, unless the worker is to stop."""
     for number, upload in enumerate(uploads):
         _check(work)
-        if number and _has_had_its_time(work):
+        if work.stops or (number and _has_had_its_time(work)):
             return
         yield upload
 
 
 def _has_had_its_time(work: Work) -> bool:
-    return work.seconds() >= work.runtime.settings.worker.task_seconds
+    return work.stops or work.seconds() >= work.runtime.settings.worker.task_seconds
 
 
 def _check(work: Work) -> None:

@@ -63,6 +63,7 @@ worker:
   concurrency: 8                     # threads of one worker
   idle_seconds: 3                    # how long a session waits for its next item
   task_seconds: 60                   # after which a task that sends a long file lets others go
+  grace_seconds: 30                  # how long it may take to stop
 """
 
 

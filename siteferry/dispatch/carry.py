@@ -6,7 +6,8 @@ import gc
 import random
 from dataclasses import replace
 
-from siteferry.dispatch.policy import decide
+from siteferry.dispatch.elsewhere import offer_again
+from siteferry.dispatch.policy import Again, decide
 from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Step, Work
 from siteferry.errors import (
@@ -15,8 +16,10 @@ from siteferry.errors import (
     LedgerUnreachable,
     SiteferryError,
     SlotsBusy,
+    SourceElsewhere,
     StorageFull,
     Unexpected,
+    WorkerStops,
 )
 from siteferry.ledger.items import Finish, Later
 from siteferry.log import bind, get_logger
@@ -29,48 +32,79 @@ _log = get_logger(__name__)
 
 def carry(runtime: Runtime, member: Member, step: Step) -> None:
     """Claim `member` and carry it through; a copy of a message that was claimed before is dropped.
+    A process that was told to stop passes the message on.
 
     Raises:
         LedgerUnreachable: Redis stayed away; the sweeper gives the item out again.
     """
-    claim = runtime.items.claim(member, runtime.node)
-    if claim is None:
-        _log.debug("not mine to do", run=member.run, task=member.item, attempt=member.attempt)
+    work = _take_up(runtime, member)
+    if work is None:
         return
-    work = Work(runtime, member, claim)
-    with bind(run=member.run, site=claim.facts["site"], task=member.item):
+    with bind(run=member.run, site=work.claim.facts["site"], task=member.item):
         _log.info("begun", attempt=member.attempt)
-        with runtime.hands.holding(work):
-            following = _attempt(runtime, work, step)
-        files = len(work.outcomes())
-        _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
-        runtime.broker.send(following, runtime.node)
+        try:
+            ended = _carried(work, step)
+            with runtime.hands.dealing():
+                stays = not runtime.stopping.is_set()
+                following = _told(runtime, work, step, ended, stays=stays)
+                files = len(work.outcomes())
+                _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
+                runtime.hands.put_down(work)
+                runtime.broker.send(following, runtime.node if stays else None)
+        finally:
+            runtime.hands.put_down(work)
     if step.kind in _OF_A_WHOLE_WEBSITE:
         # CPython keeps some freed tuples and the like for reuse until a full collection: they lie
         # all over what a large website took, of which half would not go back to the system.
         gc.collect()
 
 
-def _attempt(runtime: Runtime, work: Work, step: Step) -> list[Member]:
+def _take_up(runtime: Runtime, member: Member) -> Work | None:
+    with runtime.hands.dealing():
+        if runtime.stopping.is_set():
+            runtime.broker.send([member])
+            return None
+        claim = runtime.items.claim(member, runtime.node)
+        if claim is None:
+            _log.debug("not mine to do", run=member.run, task=member.item, attempt=member.attempt)
+            return None
+        work = Work(runtime, member, claim)
+        runtime.hands.take(work)
+        return work
+
+
+def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
+    """How the step ended. Raises LedgerUnreachable."""
     try:
-        finish = step.carry(work)
-    except LeaseLost as error:
-        _log.warning("given to another worker", reason=str(error))
-        return []
+        return step.carry(work)
     except LedgerUnreachable:
         raise
     except SiteferryError as error:
-        return _after_error(runtime, work, step, error)
+        return error
     except Exception as error:  # noqa: BLE001  # whatever it is, the run must not hang on it
         _log.exception("unexpected error")
-        fault = Unexpected(
+        return Unexpected(
             f"unexpected {type(error).__name__}: {error}",
             next_step="The worker's log has the details; please report it.",
         )
-        return _after_error(runtime, work, step, fault)
-    if isinstance(finish, Later):
-        return _release(runtime, work, yielding=True)
-    return _finish(runtime, work, finish)
+
+
+def _told(
+    runtime: Runtime, work: Work, step: Step, ended: Finish | Later | SiteferryError, *, stays: bool
+) -> list[Member]:
+    """Tell the ledger; gives what may be sent now. `stays`: the first of it to this process."""
+    if isinstance(ended, Finish):
+        return _finish(runtime, work, ended, stays=stays)
+    if isinstance(ended, Later):
+        # Who gives an item back because it stops has not had the item's turn.
+        return _release(runtime, work, yielding=stays, stays=stays)
+    if isinstance(ended, LeaseLost):
+        _log.warning("given to another worker", reason=str(ended))
+        return []
+    if isinstance(ended, WorkerStops):
+        _log.info("given back", reason=str(ended))
+        return _release(runtime, work, stays=stays)
+    return _after_error(runtime, work, step, ended, stays=stays)
 
 
 def _release(
@@ -81,6 +115,7 @@ def _release(
     *,
     blameless: bool = True,
     yielding: bool = False,
+    stays: bool,
 ) -> list[Member]:
     with work.pulse.telling:
         return runtime.items.release(
@@ -93,42 +128,54 @@ def _release(
             blameless=blameless,
             yielding=yielding,
             progressed=work.progressed,
+            stays=stays,
+            elsewhere=isinstance(error, SourceElsewhere),
         )
 
 
-def _finish(runtime: Runtime, work: Work, finish: Finish) -> list[Member]:
+def _finish(runtime: Runtime, work: Work, finish: Finish, *, stays: bool) -> list[Member]:
     with work.pulse.telling:
         whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
-        return runtime.items.finish(work.member, runtime.node, whole)
+        return runtime.items.finish(work.member, runtime.node, whole, stays=stays)
 
 
-def _after_error(runtime: Runtime, work: Work, step: Step, error: SiteferryError) -> list[Member]:
+def _after_error(
+    runtime: Runtime, work: Work, step: Step, error: SiteferryError, *, stays: bool
+) -> list[Member]:
     items, member, node = runtime.items, work.member, runtime.node
-    # Progress in this attempt clears the item's record: only a series of fruitless ones is poison.
-    fruitless = 0 if work.progressed else work.claim.fruitless
-    blameless = isinstance(error, SlotsBusy | CredentialElsewhere)
-    again = decide(
-        error,
-        step.kind,
-        fruitless,
-        random.random(),
-        blameless=blameless,
-        barren_seconds=0 if work.progressed else work.claim.barren_seconds,
-    )
+    again, error = _again(work, step, error)
     if again is not None:
         log = _log.debug if again.blameless else _log.warning
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))
-        return _release(runtime, work, again.delay_seconds, error, blameless=again.blameless)
+        delay, blameless = again.delay_seconds, again.blameless
+        return _release(runtime, work, delay, error, blameless=blameless, stays=stays)
     _log.error("given up", error=str(error))
     finish = None if error.ends_run else step.give_up(work, error)
     if finish is not None:
-        return _finish(runtime, work, finish)
+        return _finish(runtime, work, finish, stays=stays)
     with work.pulse.telling:
         items.report(member, node, work.outcomes())
     # What a full disk leaves staged is worth keeping; any other end of a run is its failure.
     state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
     following = items.fail_run(member.run, state, failure_facts(error), spare_publish=False) or []
-    return following + items.release(member, node, [], 0, None, blameless=True)
+    return following + items.release(member, node, [], 0, None, blameless=True, stays=stays)
+
+
+def _again(work: Work, step: Step, error: SiteferryError) -> tuple[Again | None, SiteferryError]:
+    """Whether the item is tried again, and what is said of it."""
+    if isinstance(error, SourceElsewhere):
+        return offer_again(work, error)
+    # Progress in this attempt clears the item's record: only a series of fruitless ones is poison.
+    fruitless = 0 if work.progressed else work.claim.fruitless
+    again = decide(
+        error,
+        step.kind,
+        fruitless,
+        random.random(),
+        blameless=isinstance(error, SlotsBusy | CredentialElsewhere),
+        barren_seconds=0 if work.progressed else work.claim.barren_seconds,
+    )
+    return again, error
 
 
 def failure_facts(error: SiteferryError) -> dict[str, object]:

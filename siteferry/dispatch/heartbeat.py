@@ -84,11 +84,14 @@ class Keepers:
 
     def stop(self) -> None:
         """Stop all, and close the idle sessions."""
+        self.end(within_seconds=5)
+        self.runtime.pool.close_idle(everything=True)
+
+    def end(self, within_seconds: float) -> None:
+        """Stop all; each may take so long for what it is at."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=5)
-        self._threads.clear()
-        self.runtime.pool.close_idle(everything=True)
+            thread.join(within_seconds)
 
     def _run(self, name: str, seconds: float, action: Callable[[], None]) -> None:
         def loop() -> None:

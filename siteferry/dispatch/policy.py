@@ -25,6 +25,12 @@ MOST_BARREN_SECONDS = 1800.0
 which nothing was tried (workers were off) is not held against an item:"""
 FEWEST_BARREN = 3
 
+MOST_ELSEWHERE_SECONDS = 60.0
+"""For how long an item is offered around when no worker that lives has the website's sources;"""
+FEWEST_ELSEWHERE = 20
+"""and so often at least, for time in which workers were off does not count. One that lives and has
+not had its turn with the item may have them, and be busy: then it is MOST_BARREN_SECONDS."""
+
 _FIRST_SECONDS = 0.5
 _LONGEST_SECONDS = 30.0
 
@@ -41,6 +47,21 @@ def backoff_seconds(fruitless: int, jitter: float) -> float:
     """0.5, 1, 2, 4 … 30 seconds after 0, 1, 2, 3 … attempts without progress, each made up to half
     as long again by `jitter` (0 to 1), so that many workers do not come back together."""
     return min(_FIRST_SECONDS * 2.0**fruitless, _LONGEST_SECONDS) * (1 + jitter / 2)
+
+
+def decide_elsewhere(tries: int, seconds: float, jitter: float, *, others: bool) -> Again | None:
+    """Whether an item is offered again whose worker did not have the website's sources.
+
+    Args:
+        tries: attempts in a row that ended so, with this one.
+        seconds: how long ago the first of them did.
+        others: a worker lives that has not tried.
+    """
+    most = MOST_BARREN_SECONDS if others else MOST_ELSEWHERE_SECONDS
+    if tries >= FEWEST_ELSEWHERE and seconds >= most:
+        return None
+    # The sweeper, which lets it back in, comes once a second: about a second in all.
+    return Again(0.5 + jitter / 2, blameless=True)
 
 
 def decide(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from siteferry.broker import Broker, make_broker
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
-from siteferry.errors import AccountStopped, LoginRefused
+from siteferry.errors import AccountStopped, LoginRefused, SourceElsewhere
 from siteferry.ftp.pool import SessionPool
 from siteferry.ftp.sharing import Account
 from siteferry.ledger.accounts import StoppedAccounts
@@ -31,6 +31,7 @@ from siteferry.tree.content_hashes import ContentHashes, NoCache
 from siteferry.tree.hash_cache import HashCache
 from siteferry.websites import Website, load_website
 from siteferry.websites.ad_hoc import AdHocWebsite
+from siteferry.websites.loading import SUFFIXES, files_of
 
 if TYPE_CHECKING:
     from siteferry.dispatch.work import Work
@@ -108,23 +109,42 @@ class Hands:
     """The attempts that this process carries at the moment."""
 
     _works: dict[str, Work] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Condition = field(default_factory=threading.Condition)
+    _dealing: int = 0
+    _closed: bool = False
 
-    @contextmanager
-    def holding(self, work: Work) -> Iterator[None]:
-        """Have `work` renewed by the heartbeat for as long as the block runs, and no longer."""
-        name = str(work.member)
+    def take(self, work: Work) -> None:
+        """Have `work` renewed by the heartbeat until it is put down."""
         with self._lock:
-            self._works[name] = work
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._works[name]
+            self._works[str(work.member)] = work
+
+    def put_down(self, work: Work) -> None:
+        with self._lock:
+            self._works.pop(str(work.member), None)
 
     def all(self) -> list[Work]:
         with self._lock:
             return list(self._works.values())
+
+    @contextmanager
+    def dealing(self) -> Iterator[None]:
+        """What must not be cut between its calls when the process ends itself: to claim and take
+        up; to finish, and send what follows. Once the hands are closed it waits for the end."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._closed)
+            self._dealing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._dealing -= 1
+                self._lock.notify_all()
+
+    def close(self, within_seconds: float) -> None:
+        """Let no thread begin to deal any more, and those that are at it end."""
+        with self._lock:
+            self._closed = True
+            self._lock.wait_for(lambda: not self._dealing, within_seconds)
 
 
 @dataclass(slots=True)
@@ -142,6 +162,8 @@ class Runtime:
     stores: Stores
     hands: Hands = field(default_factory=Hands)
     hashes: ContentHashes = field(default_factory=NoCache)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the process was told to stop: it begins nothing more, and gives back what it can."""
     missed_leases: set[str] = field(default_factory=set)
     """Leases that the ledger did not know at the last heartbeat."""
     sleep: Callable[[float], None] = time.sleep
@@ -151,15 +173,29 @@ class Runtime:
 
     def website(self, name: str, run: str, ad_hoc: AdHocWebsite | None = None) -> Website:
         """The website as this machine's configuration had it when `run` first came here, or as the
-        run brings it along."""
+        run brings it along.
+
+        Raises:
+            SourceElsewhere: this machine has no file of it.
+            ConfigurationError: it has, and the file is not as it must be.
+        """
         with self._websites_lock:
             known = self._websites.get((name, run))
             if known is None:
-                known = ad_hoc.website() if ad_hoc else load_website(name, self.settings)
+                known = ad_hoc.website() if ad_hoc else self._load(name)
                 while len(self._websites) >= _MOST_WEBSITES:
                     del self._websites[next(iter(self._websites))]
                 self._websites[name, run] = known
             return known
+
+    def _load(self, name: str) -> Website:
+        if not files_of(name, self.settings):
+            file = self.settings.paths.websites / f"{name}{SUFFIXES[0]}"
+            raise SourceElsewhere(
+                f"worker {self.node} does not have the file of website {name} ({file})",
+                next_step="Bring it there, or correct paths.websites of that worker.",
+            )
+        return load_website(name, self.settings)
 
 
 def new_node_name() -> str:

@@ -15,9 +15,15 @@ def claimant_of(work: Work) -> Claimant:
         token=work.token,
         patience=lambda run: _patience(work, run),
         clock=work.clock,
-        sleep=work.runtime.sleep,
+        sleep=lambda seconds: _wait(work, seconds),
         check=work.check,
     )
+
+
+def _wait(work: Work, seconds: float) -> None:
+    """Nothing is held yet by who waits, so the item may be given back."""
+    work.go_on()
+    work.runtime.sleep(seconds)
 
 
 def _patience(work: Work, run: str) -> float | None:

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from siteferry.credentials.resolve import resolve_login
-from siteferry.errors import CredentialAbsent, CredentialElsewhere, LeaseLost, SiteferryError
+from siteferry.errors import (
+    CredentialAbsent,
+    CredentialElsewhere,
+    LeaseLost,
+    SiteferryError,
+    SourceElsewhere,
+    WorkerStops,
+)
 from siteferry.ftp.endpoint import Deadlines, Endpoint
 from siteferry.ftp.session import Session
 from siteferry.ftp.sharing import Account
@@ -23,6 +30,7 @@ from siteferry.publish.staging import Base, base_of
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret, redact
 from siteferry.websites import Website, account
+from siteferry.websites.presence import missing_sources
 from siteferry.websites.run_options import RunOptions
 
 if TYPE_CHECKING:
@@ -115,7 +123,12 @@ class Work:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Lend a session of the website's account; its activity is this attempt's sign of life."""
+        """Lend a session of the website's account; its activity is this attempt's sign of life.
+
+        Raises:
+            WorkerStops: see `go_on`.
+        """
+        self.go_on()
         ftp_account = account_of(self.website, self.runtime)
         with self.runtime.pool.session(ftp_account, self._login) as session:
             session.on_activity = self.moved
@@ -167,15 +180,18 @@ class Work:
             self.pulse.outcomes.append(outcome)
             self.pulse.parts.pop(outcome.path, None)
 
-    def warn_once(self, about: str, text: str) -> None:
-        """Have the run's report say `text`, unless a warning `about` the same is there already.
+    def warn_once(self, about: str, text: str) -> bool:
+        """Have the run's report say `text`, unless a warning `about` the same is there already:
+        False then.
 
         Raises:
             LedgerUnreachable: Redis does not answer.
         """
-        if about not in self._warned:
-            self.runtime.runs.warn_once(self.member.run, about, text)
-            self._warned.add(about)
+        if about in self._warned:
+            return False
+        is_new = self.runtime.runs.warn_once(self.member.run, about, text)
+        self._warned.add(about)
+        return is_new
 
     def keep(self, part: Kept) -> None:
         """Note what stands of a file that is not finished, for a later attempt to go on with; it is
@@ -218,6 +234,29 @@ class Work:
             raise LeaseLost("the ledger has taken this attempt away")
         if silent > LEASE_SECONDS:
             raise LeaseLost(f"no heartbeat was accepted for {silent:.1f} seconds")
+
+    def go_on(self) -> None:
+        """Raise WorkerStops when the process was told to stop: called where what was done so far
+        can be left for another worker to begin anew."""
+        if self.stops:
+            raise WorkerStops(f"worker {self.runtime.node} was told to stop")
+
+    @property
+    def stops(self) -> bool:
+        """Whether the process was told to stop."""
+        return self.runtime.stopping.is_set()
+
+    def check_sources(self) -> None:
+        """Raise SourceElsewhere when this machine lacks the website's sources: called before they
+        are looked at, and when something is missing in them, before that is believed."""
+        missing = missing_sources(self.website, self.runtime.settings)
+        if missing:
+            raise SourceElsewhere(
+                f"worker {self.runtime.node} does not have the sources of website "
+                f"{self.website.name} ({', '.join(map(str, missing))})",
+                next_step="Mount them there at the same path, or correct paths.workspaces of that "
+                "worker.",
+            )
 
     @property
     def counts_no_more(self) -> bool:

@@ -28,6 +28,7 @@ _SCRIPTS = (
     "release",
     "fail",
     "sweep",
+    "bury",
     "beat_node",
     "take_slots",
     "admitted",

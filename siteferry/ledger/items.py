@@ -81,6 +81,16 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Attempts in a row that ended because their workers did not have the website's sources.
+    `seconds`: how long ago the first of them did; `nodes`: those workers."""
+
+    tries: int = 0
+    seconds: float = 0.0
+    nodes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A claim that succeeded. `fruitless`: attempts in a row before this one without progress;
     `barren_seconds`: how long ago the first of them ended."""
@@ -89,6 +99,16 @@ class Claim:
     fruitless: int
     barren_seconds: float
     facts: Mapping[str, str]
+    elsewhere: Elsewhere = Elsewhere()
+
+
+class Fate(StrEnum):
+    """What becomes of a worker process: it still carries what it has begun, and begins nothing
+    more; it has ended itself; it was killed, or has crashed."""
+
+    LEAVING = "leaving"
+    LEFT = "left"
+    KILLED = "killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +122,9 @@ class Items:
         answer = self.connection.run_script("claim", *_names(member), node)
         if answer is None:
             return None
-        body, fruitless, barren, flat = answer
-        return Claim(json.loads(body), int(fruitless), float(barren), _pairs(flat))
+        body, fruitless, barren, flat, tries, seconds, nodes = answer
+        elsewhere = Elsewhere(int(tries), float(seconds), frozenset(nodes.split()))
+        return Claim(json.loads(body), int(fruitless), float(barren), _pairs(flat), elsewhere)
 
     def report(
         self,
@@ -118,8 +139,11 @@ class Items:
         kept = _dump([part.row() for part in parts])
         return bool(self.connection.run_script("report", *_names(member), node, rows, kept))
 
-    def finish(self, member: Member, node: str, result: Finish) -> list[Member]:
-        """Finish an item; gives what may be sent now, the first for this node's own queue."""
+    def finish(
+        self, member: Member, node: str, result: Finish, *, stays: bool = True
+    ) -> list[Member]:
+        """Finish an item; gives what may be sent now, the first for this node's own queue if it
+        `stays`."""
         answer = self.connection.run_script(
             "finish",
             *_names(member),
@@ -128,6 +152,7 @@ class Items:
             _dump([[c.item, _dump(c.body), c.first] for c in result.children]),
             _dump(result.fields),
             _dump(result.counts),
+            node if stays else "",
         )
         return members(answer)
 
@@ -143,6 +168,8 @@ class Items:
         blameless: bool,
         yielding: bool = False,
         progressed: bool = False,
+        stays: bool = True,
+        elsewhere: bool = False,
     ) -> list[Member]:
         """Give an item back for another attempt after `delay_seconds`; gives what may be sent.
 
@@ -150,6 +177,8 @@ class Items:
             blameless: the attempt does not count as fruitless.
             yielding: other runs of the account go first.
             progressed: the attempt has come further, whoever was told of it already.
+            stays: the first of what may be sent goes to this node's own queue.
+            elsewhere: this node does not have the website's sources.
         """
         answer = self.connection.run_script(
             "release",
@@ -162,6 +191,8 @@ class Items:
             int(blameless),
             int(yielding),
             int(progressed),
+            node if stays else "",
+            int(elsewhere),
         )
         return members(answer)
 
@@ -194,6 +225,11 @@ class Items:
             return None
         dead = json.loads(answer[1])
         return members(answer[0]), list(dead or [])
+
+    def bury(self, node: str, fate: Fate) -> list[Member]:
+        """Give out again at once what a worker process held, its connections as well; gives what
+        may be sent now. May be repeated."""
+        return members(self.connection.run_script("bury", node, fate.value))
 
 
 def members(text: str | None) -> list[Member]:

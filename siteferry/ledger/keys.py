@@ -25,6 +25,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | run:R:staged | hash | path -> what an earlier run has staged for it (JSON) | with the run |
 | run:R:extras | hash | path to delete that only the server has -> what it is | with the run |
 | run:R:planned | hash | of a dry run: path -> what would be done with it (JSON) | PLANNED_SECONDS |
+| run:R:elsewhere | hash | item -> workers in a row that lacked its sources | with the run |
 | account:A | hash | limit: what is configured; address: where it is | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
@@ -46,6 +47,7 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | target:T:left | string | the run whose staged files the next one may use | RUN_SECONDS |
 | target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
 | nodes | zset | worker process -> time of its last heartbeat | dropped after a minute |
+| node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
 """
 
@@ -58,6 +60,7 @@ RUN_SECONDS = 30 * 24 * 3600
 ACCOUNT_SECONDS = 90 * 24 * 3600
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
+LEASES_SECONDS = 60
 WANTED_MS = 500
 SWEEPER_MS = 1500
 
@@ -128,6 +131,9 @@ class Keys:
     def planned(self, run: str) -> str:
         return f"{self.prefix}run:{run}:planned"
 
+    def elsewhere(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:elsewhere"
+
     def account(self, account: str) -> str:
         return f"{self.prefix}account:{account}"
 
@@ -190,6 +196,9 @@ class Keys:
 
     def nodes(self) -> str:
         return f"{self.prefix}nodes"
+
+    def leases(self, node: str) -> str:
+        return f"{self.prefix}node:{node}:leases"
 
     def sweeper(self) -> str:
         return f"{self.prefix}sweeper"

@@ -105,10 +105,11 @@ class Runs:
         if texts:
             self._replace_list(self.connection.keys.warnings(run), texts)
 
-    def warn_once(self, run: str, about: str, text: str) -> None:
-        """Add a warning, unless the run has one `about` the same: several workers may have it."""
+    def warn_once(self, run: str, about: str, text: str) -> bool:
+        """Add a warning, unless the run has one `about` the same (False): several workers may have
+        it."""
         key, client = self.connection.keys.run(run), self.connection.client
-        self.connection.call(lambda: client.hsetnx(key, f"{_WARNING}{about}", text))
+        return bool(self.connection.call(lambda: client.hsetnx(key, f"{_WARNING}{about}", text)))
 
     def snapshot(self, run: str, *, details: bool = True) -> Snapshot:
         """What the ledger knows of a run now; without `details` no failures, workers, warnings.

@@ -32,7 +32,8 @@ class SlotLedger:
     ) -> bool:
         """Take a lease of the account and one of the address in one step; False: no room by what is
         configured and by what was learned, and word is left that a slot is wanted; or there were
-        `connects_per_second` new connections to the address within the last second."""
+        `connects_per_second` new connections to the address within the last second. `token` begins
+        with the worker's node and a dot."""
         answer = self.connection.run_script(
             "take_slots",
             account,
@@ -85,6 +86,7 @@ class SlotLedger:
     def free(self, account: str, address: str, token: str) -> None:
         """Give both leases back."""
         keys, client = self.connection.keys, self.connection.client
+        node = token.rpartition(".")[0] or token
 
         def remove() -> None:
             with client.pipeline(transaction=True) as pipe:
@@ -92,6 +94,7 @@ class SlotLedger:
                 pipe.zrem(keys.slots_of_address(address), token)
                 pipe.zrem(keys.logins_of_account(account), token)
                 pipe.zrem(keys.logins_of_address(address), token)
+                pipe.hdel(keys.leases(node), token)
                 pipe.execute()
 
         self.connection.call(remove)

@@ -105,6 +105,12 @@ class WorkerSettings(Part):
         le=86400,
         description="after which a task that sends a long file lets others go first",
     )
+    grace_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="how long a worker that was told to stop may take to finish what it is at",
+    )
 
 
 class Settings(Part):

@@ -197,28 +197,6 @@ def test_a_missing_workspace_ends_with_code_2(site: Installation, pyftpd_server:
     assert everything_below(pyftpd_server.root) == before
 
 
-def test_a_workspace_that_only_the_worker_misses_ends_with_code_2(
-    pyftpd_server: FtpServer, redis_server: RedisServer, tmp_path: Path
-) -> None:
-    """Who starts a run needs no sources; that they are missing shows in the plan."""
-    put_old_site(pyftpd_server)
-    installation = Installation(tmp_path, redis=redis_server.url)
-    source = installation.add_site(pyftpd_server)
-    source.rmdir()
-    before = everything_below(pyftpd_server.root)
-    with installation.process("worker"):
-        outcome = installation.run("import", "example")
-    assert_clear(
-        installation,
-        outcome,
-        2,
-        f"the source directory {source} cannot be used: No such file or directory",
-        "Every worker must see it at this path",
-        secrets=[PASSWORD],
-    )
-    assert everything_below(pyftpd_server.root) == before
-
-
 def run_without_rights(installation: Installation, *arguments: str) -> Outcome:
     """Run a command that permissions bind: root passes them all by two capabilities, which are
     taken away. Becoming another user would not do, for that user may not reach this Python."""

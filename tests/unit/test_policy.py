@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from siteferry.dispatch.policy import (
+    FEWEST_ELSEWHERE,
     MOST_BARREN_SECONDS,
+    MOST_ELSEWHERE_SECONDS,
     MOST_FRUITLESS,
     Again,
     backoff_seconds,
     decide,
+    decide_elsewhere,
 )
 from siteferry.errors import HostUnreachable, LoginRefused, SessionLost, SlotsBusy
 from siteferry.run import ItemKind
@@ -70,3 +73,26 @@ def test_the_plan_tells_a_closed_port_within_seconds() -> None:
         if (again := decide(HostUnreachable("x"), ItemKind.PLAN, fruitless, 1, blameless=False))
     ]
     assert sum(waits) < 5
+
+
+def test_an_item_whose_sources_are_elsewhere_is_offered_again_after_a_pause() -> None:
+    assert decide_elsewhere(1, 0, 0, others=False) == Again(0.5, blameless=True)
+    assert decide_elsewhere(1, 0, 1, others=True) == Again(1.0, blameless=True)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds", "others", "given_up"),
+    [
+        (FEWEST_ELSEWHERE, MOST_ELSEWHERE_SECONDS, False, True),
+        (FEWEST_ELSEWHERE - 1, 3600, False, False),
+        (1000, MOST_ELSEWHERE_SECONDS - 1, False, False),
+        (1000, MOST_ELSEWHERE_SECONDS, True, False),
+        (1000, MOST_BARREN_SECONDS, True, True),
+    ],
+    ids=["nobody has them", "workers were off", "not long", "one is busy", "one is busy for ever"],
+)
+def test_it_is_given_up_when_nobody_has_them_for_long(
+    tries: int, seconds: float, others: bool, given_up: bool
+) -> None:
+    again = decide_elsewhere(tries, seconds, 0, others=others)
+    assert (again is None) is given_up

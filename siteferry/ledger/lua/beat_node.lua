@@ -11,6 +11,7 @@ for _, lease in ipairs(cjson.decode(ARGV[4])) do
     if lease[4] then
       redis.call('ZADD', k_slots_account(lease[1]), t + ARGV[3], lease[3])
       redis.call('ZADD', k_slots_address(lease[2]), t + ARGV[3], lease[3])
+      note_lease(lease[3], lease[1], lease[2])
     else
       missing[#missing + 1] = lease[3]
     end
@@ -20,4 +21,5 @@ for _, lease in ipairs(cjson.decode(ARGV[4])) do
     redis.call('ZADD', key, 'XX', t + ARGV[3], lease[3])
   end
 end
+redis.call('EXPIRE', k_leases(ARGV[2]), LEASES_SECONDS)
 return cjson.encode(missing)

@@ -1,9 +1,10 @@
 -- Finish an item: record its last outcomes, add the items that follow from it, let the next one in.
 -- A repeated call (its reply was lost) gets the same answer again.
 -- ARGV: prefix, run, item, attempt, node, outcomes (JSON), children (JSON: {id, body, first}),
---       fields (JSON object: set in the run hash), counts (JSON object: added in the run hash)
+--       fields (JSON object: set in the run hash), counts (JSON object: added in the run hash),
+--       queue (the node whose own queue gets the first of what may be sent, or '')
 -- Gives nil when the attempt does not count any more, else the next members (JSON).
-local run, item, attempt, node = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local run, item, attempt, node, queue = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[10]
 local key = k_run(run)
 local account = redis.call('HGET', key, 'account')
 if not account then return nil end
@@ -15,7 +16,7 @@ if replay then
 end
 if ended(redis.call('HGET', key, 'state')) or not holds(run, item, attempt, node) then
   leave_window(account, run, item, attempt)
-  return cjson.encode(fill(account, node))
+  return cjson.encode(fill(account, queue))
 end
 record(run, node, cjson.decode(ARGV[6]))
 for field, value in pairs(cjson.decode(ARGV[8])) do redis.call('HSET', key, field, value) end
@@ -28,6 +29,6 @@ redis.call('HDEL', k_part(run, 'claims'), item)
 redis.call('HINCRBY', key, 'open', -1)
 leave_window(account, run, item, attempt)
 advance(run)
-local text = cjson.encode(fill(account, node))
+local text = cjson.encode(fill(account, queue))
 redis.call('HSET', k_part(run, 'replies'), item, attempt .. ' ' .. text)
 return text

@@ -6,6 +6,7 @@ local prefix = ARGV[1]
 local RUN_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
+local LEASES_SECONDS = 60
 local TRIED_AGAIN_SECONDS = 60
 local LONGEST_TRIED_AGAIN_SECONDS = 3600
 local TURN_SECONDS = 10
@@ -35,10 +36,12 @@ local function k_target(target) return prefix .. 'target:' .. target end
 local function k_left(target) return prefix .. 'target:' .. target .. ':left' end
 local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' end
 local function k_nodes() return prefix .. 'nodes' end
+local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
-  'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned' }
+  'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned',
+  'elsewhere' }
 
 local function now()
   local t = redis.call('TIME')
@@ -95,7 +98,7 @@ local function end_run(run, state)
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
   redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
-    k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'))
+    k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'), k_part(run, 'elsewhere'))
   local target = redis.call('HGET', key, 'target')
   if state == 'done' then
     redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts'), k_part(run, 'staged'),
@@ -230,6 +233,15 @@ local function fill(account, node)
   return out
 end
 
+-- Which leases a worker process has, for `bury.lua`. A token is its node's name, a dot, and more.
+local function leases_with(token) return k_leases(string.match(token, '^(.*)%.') or token) end
+
+local function note_lease(token, account, address)
+  local leases = leases_with(token)
+  redis.call('HSET', leases, token, cjson.encode({ account, address }))
+  redis.call('EXPIRE', leases, LEASES_SECONDS)
+end
+
 -- A file is done, so what stood of it counts no more by itself.
 local function drop_part(run, path)
   local known = redis.call('HGET', k_part(run, 'parts'), path)
@@ -334,4 +346,51 @@ local function next_attempt(run, item, delay, came, first)
   end
   if delay > 0 then redis.call('ZADD', k_delayed(), now() + delay, run .. ' ' .. item)
   else enqueue(run, item, first) end
+end
+
+-- Take an attempt away from the worker that had it, and give its item out again; see `next_attempt`.
+-- `why`: the error that the run shows, if any. Gives the account, whose window has room now; nil
+-- when the run is gone.
+local function take_away(member, delay, came, why)
+  local run, item, attempt = split_member(member)
+  local f = redis.call('HMGET', k_run(run), 'state', 'account')
+  redis.call('ZREM', k_beats(), member)
+  if not f[2] then return nil end
+  redis.call('HDEL', k_window(f[2]), member)
+  if f[1] and not ended(f[1]) and redis.call('HGET', k_part(run, 'attempts'), item) == attempt then
+    if why then redis.call('HSET', k_run(run), 'last_error', cjson.encode({ message = why })) end
+    next_attempt(run, item, delay, came, true)
+  end
+  return f[2]
+end
+
+-- Look at what was sent and not claimed: visit(member, owner, since). Gives a set of the accounts
+-- that have live runs.
+local function each_unclaimed(visit)
+  local accounts = {}
+  for _, run in ipairs(redis.call('SMEMBERS', k_live())) do
+    local account = redis.call('HGET', k_run(run), 'account')
+    if not account then
+      redis.call('SREM', k_live(), run)
+    elseif not accounts[account] then
+      accounts[account] = true
+      local entries = redis.call('HGETALL', k_window(account))
+      for i = 1, #entries, 2 do
+        if not redis.call('ZSCORE', k_beats(), entries[i]) then
+          local owner, since = string.match(entries[i + 1], '^(%S+) (%S+)$')
+          visit(entries[i], owner, tonumber(since))
+        end
+      end
+    end
+  end
+  return accounts
+end
+
+-- Fill the windows of a set of accounts; gives what is to be sent (JSON).
+local function fill_all(accounts)
+  local out = {}
+  for account, _ in pairs(accounts) do
+    for _, m in ipairs(fill(account, '')) do out[#out + 1] = m end
+  end
+  return cjson.encode(out)
 end

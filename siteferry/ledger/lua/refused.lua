@@ -11,6 +11,7 @@ for _, key in ipairs({ k_slots_account(account), k_slots_address(address),
   k_logins_account(account), k_logins_address(address) }) do
   redis.call('ZREM', key, token)
 end
+redis.call('HDEL', leases_with(token), token)
 local whose = ARGV[6]
 if whose == '' then
   -- So many of this account were admitted before, and others are there: it is the address.

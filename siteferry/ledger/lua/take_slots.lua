@@ -1,6 +1,6 @@
 -- Take a lease of the account and one of the host's address, both or neither.
--- ARGV: prefix, account, address, token, account limit, address limit, lease seconds, wanted ms,
---       new connections a second
+-- ARGV: prefix, account, address, token (NODE.name), account limit, address limit, lease seconds,
+--       wanted ms, new connections a second
 -- Gives 1; or 0, and leaves word that a slot is wanted.
 local account, address, token = ARGV[2], ARGV[3], ARGV[4]
 local t = now()
@@ -26,4 +26,5 @@ redis.call('EXPIRE', k_connects(address), 2)
 for _, key in ipairs({ a, i, k_logins_account(account), k_logins_address(address) }) do
   redis.call('ZADD', key, t + ARGV[7], token)
 end
+note_lease(token, account, address)
 return 1
