@@ -1,5 +1,6 @@
 -- Give out again what silent workers held and what was lost on the way; let due items back in.
--- ARGV: prefix, node, stale seconds, lost seconds, length of the shared queue, lease in ms
+-- ARGV: prefix, node, stale seconds, lost seconds, length of the shared queue, lease in ms,
+--       busy seconds
 -- Gives nil when another node sweeps now, else {members to send (JSON), dead nodes (JSON)}.
 local node, stale, lost = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local holder = redis.call('GET', k_sweeper())
@@ -50,7 +51,11 @@ for _, run in ipairs(redis.call('SMEMBERS', k_live())) do
       if not redis.call('ZSCORE', k_beats(), member) then
         local age = t - tonumber(since)
         local orphaned = owner ~= '-' and (dead[owner] or not redis.call('ZSCORE', k_nodes(), owner))
-        local vanished = age > lost and (owner ~= '-' or tonumber(ARGV[5]) == 0)
+        -- Workers take a message only for a free thread, and claim it at once: one that is neither
+        -- in the shared queue nor claimed was never sent, or went with a worker or its connection.
+        -- A node's own may wait there for a thread.
+        local vanished = owner == '-' and age > lost and tonumber(ARGV[5]) == 0
+          or owner ~= '-' and age > tonumber(ARGV[7])
         if (orphaned and age > 1) or vanished then
           local r, item, attempt = split_member(member)
           redis.call('HDEL', k_window(account), member)
