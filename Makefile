@@ -13,8 +13,8 @@ PYTEST_ARGS ?= -n 2
 help:
 	@echo "make demo    publish an example website to a local FTPS server, with everything real"
 	@echo "make test    the tests; those for servers that are not installed are skipped"
-	@echo "make chaos   workers, Redis, sessions and commands killed in the middle (two minutes)"
-	@echo "make chaos-long  the same with all of WordPress (ten minutes); SITEFERRY_CHAOS_SEED=N repeats one"
+	@echo "make chaos   workers, Redis, sessions and commands killed in the middle (a minute and a half)"
+	@echo "make chaos-long  the same with all of WordPress (five minutes); SITEFERRY_CHAOS_SEED=N repeats one"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"

@@ -3,6 +3,7 @@ was suspended: its items are others' by then, and it must not write to anything 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,13 @@ def test_a_worker_stopped_while_it_publishes_touches_nothing_of_the_site_afterwa
 ) -> None:
     source, live = scene.fill("rough")
     ledger, run = scene.ledger, _start(scene, MOST_CONNECTIONS)
-    wait_for(lambda: _standing(live) or None, "the first file is published")
-    ghost = ledger.owner(run, "publish")
-    assert ghost is not None
+    ghost = wait_for(lambda: ledger.owner(run, "publish"), "the publish is begun")
+    wait_for(lambda: any(_files(live)) or None, "the first file is published")
     stopped_at = _stop(scene, ghost)
     # A burst of renames that the server has already is carried out by it; no more than that.
     wait_for(lambda: ledger.now() > stopped_at + 1 or None, "a second passes")
     assert ledger.owner(run, "publish") == ghost
-    assert 0 < _standing(live) < MODE.files, "it was not stopped in the middle"
+    assert 0 < sum(_files(live)) < MODE.files, "it was not stopped in the middle"
     wait_for(lambda: _has_ended(ledger, run), "another worker finishes the publish")
     wait_for(lambda: ledger.now() >= stopped_at + STOPPED_SECONDS or None, "it stands still")
     before = _marks(live)
@@ -99,12 +99,10 @@ def _has_ended(ledger: LedgerView, run: str) -> bool | None:
     return RunState(ledger.field(run, "state") or "").ended or None
 
 
-def _standing(live: Path) -> int:
-    """How many files of the site stand in their places."""
-    if not live.is_dir():
-        return 0
+def _files(live: Path) -> Iterator[bool]:
+    """Of all that stands there, ours aside, whether it is a file."""
     tops = [path for path in live.iterdir() if path.name != BASE_NAME]
-    return sum(path.is_file() for top in tops for path in (top, *top.rglob("*")))
+    return (path.is_file() for top in tops for path in (top, *top.rglob("*")))
 
 
 def _marks(live: Path) -> dict[str, tuple[int, int, int]]:
