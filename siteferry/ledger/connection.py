@@ -30,6 +30,8 @@ _SCRIPTS = (
     "sweep",
     "beat_node",
     "take_slots",
+    "admitted",
+    "refused",
     "key_names",
 )
 
