@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes: most tests wait for a server, and every process has its own.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help venv demo test lint check bench bench-second bench-large fmt clean
+.PHONY: help venv demo test chaos chaos-long lint check bench bench-second bench-large fmt clean
 # `check` looks before it tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -13,6 +13,8 @@ PYTEST_ARGS ?= -n 2
 help:
 	@echo "make demo    publish an example website to a local FTPS server, with everything real"
 	@echo "make test    the tests; those for servers that are not installed are skipped"
+	@echo "make chaos   workers, Redis, sessions and commands killed in the middle (a minute and a half)"
+	@echo "make chaos-long  the same with all of WordPress (five minutes); SITEFERRY_CHAOS_SEED=N repeats one"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"
@@ -37,6 +39,12 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: venv
+	$(BIN)/python -m pytest -s tests/chaos
+
+chaos-long: venv
+	SITEFERRY_LONG_TESTS=1 $(BIN)/python -m pytest -s tests/chaos
 
 lint: venv
 	$(BIN)/ruff format --check

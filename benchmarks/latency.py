@@ -119,7 +119,9 @@ def remove_stale_namespaces() -> None:
 
 def _free_subnet() -> str:
     used = set(re.findall(rf"\b{re.escape(_SUBNETS)}\.(\d+)\.", _ip("-4", "address", "show")))
-    for number in range(1, 255):
+    for offset in range(254):
+        # Two processes that begin at the same moment must not choose the same one.
+        number = 1 + (os.getpid() + offset) % 254
         if str(number) not in used:
             return f"{_SUBNETS}.{number}"
     raise LinkFailed(f"all subnets of {_SUBNETS}.0.0/16 are in use")

@@ -31,11 +31,14 @@ def redis_binary() -> str | None:
 class RedisServer:
     """Runs from the beginning until `remove`; keeps nothing on disk but what `restart` needs.
 
+    appends: it keeps all on disk, in an append-only file, as production should: `stop` (which is a
+        `kill -9`) and `start` then lose nothing that was answered.
     url: what redis-py and Celery take, database 0. socket: the path in it.
     """
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, *, appends: bool = False) -> None:
         self._binary = binary
+        self._appends = appends
         # Short, because a socket's path has at most 107 bytes.
         self._folder = Path(tempfile.mkdtemp(prefix="siteferry-redis-"))
         self.socket = self._folder / "s"
@@ -55,7 +58,7 @@ class RedisServer:
             "--unixsocketperm": "700",
             "--dir": str(self._folder),
             "--save": "",
-            "--appendonly": "no",
+            "--appendonly": "yes" if self._appends else "no",
             "--daemonize": "no",
         }
         self._process = GuardedProcess(
@@ -70,7 +73,7 @@ class RedisServer:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """End it; what it held is lost."""
+        """End it by `kill -9`; what it held is lost, unless it appends."""
         self._process.stop()
 
     def restart(self, *, keep: bool = True) -> None:

@@ -15,7 +15,7 @@ from siteferry.log import get_logger
 BEAT_SECONDS = 1.0
 KEEPER_SECONDS = 0.1
 STALE_SECONDS = 5.0
-LOST_SECONDS = 30.0
+LOST_SECONDS = 5.0
 _SWEEPER_LEASE_MS = 1500
 
 _log = get_logger(__name__)

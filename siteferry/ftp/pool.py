@@ -20,6 +20,7 @@ from siteferry.ftp.logins import Logins
 from siteferry.ftp.replies import limited_by, told_limit
 from siteferry.ftp.session import Session
 from siteferry.ftp.sharing import Account, Gate, Login, Profiles, Slots
+from siteferry.ftp.sockets import has_hung_up
 from siteferry.log import get_logger
 
 _FAREWELL_SECONDS = 1.0
@@ -119,9 +120,20 @@ class SessionPool:
     # -- inside ----------------------------------------------------------------------------------
 
     def _reuse(self, account: Account) -> Held | None:
-        with self._lock:
-            idle = self._idle[account.name]
-            return idle.pop() if idle else None
+        """An idle session that the server has not ended meanwhile: an attempt that begins with one
+        that it has would be fruitless, and its item would wait for the next."""
+        while True:
+            with self._lock:
+                idle = self._idle[account.name]
+                if not idle:
+                    return None
+                held = idle.pop()
+            sock = held.session.sock
+            if sock is not None and not has_hung_up(sock):
+                return held
+            _log.debug("an idle session was ended by the server", account=account.name)
+            held.session.lost = True
+            self._close(held)
 
     def _connect(self, account: Account, login: Login) -> Held:
         self.gate.check(account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -68,6 +69,14 @@ def keep_alive(sock: socket.socket) -> None:
     ):
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def has_hung_up(sock: socket.socket) -> bool:
+    """Whether the other side has closed, or reset, a connection on which nothing is under way; asks
+    nobody. False where the kernel does not tell (not Linux)."""
+    poll = select.poll()
+    poll.register(sock, getattr(select, "POLLRDHUP", 0))
+    return bool(poll.poll(0))
 
 
 def send_whole_lines(sock: socket.socket, lines: Sequence[bytes]) -> None:

@@ -206,7 +206,14 @@ class Items:
         return None if answer is None else members(answer)
 
     def sweep(
-        self, node: str, *, stale_seconds: float, lost_seconds: float, queued: int, lease_ms: int
+        self,
+        node: str,
+        *,
+        stale_seconds: float,
+        lost_seconds: float,
+        queued: int,
+        lease_ms: int,
+        busy_seconds: float = 30.0,
     ) -> tuple[list[Member], list[str]] | None:
         """Give out again what silent workers held. None when another node is the sweeper.
 
@@ -214,12 +221,13 @@ class Items:
             stale_seconds: silence after which a claimed item is taken away.
             lost_seconds: age after which a message nobody claimed is taken for lost, if
                 `queued` (messages in the shared queue) is 0.
+            busy_seconds: the same for a message in the own queue of a node that lives.
 
         Returns:
             What may be sent now, and the nodes that have died.
         """
         answer = self.connection.run_script(
-            "sweep", node, stale_seconds, lost_seconds, queued, lease_ms
+            "sweep", node, stale_seconds, lost_seconds, queued, lease_ms, busy_seconds
         )
         if answer is None:
             return None

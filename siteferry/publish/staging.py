@@ -99,10 +99,14 @@ def prepare_staging(session: Session, base: Base, run: str) -> None:
     staging = base.staging(run)
     # The remote directory leads to the staging directory, unless that was configured elsewhere.
     chain = list(dict.fromkeys([*_leading_to(base.remote_dir), *_leading_to(staging)]))
-    needed = list(dict.fromkeys([base.remote_dir, staging]))
+    # The session does not stay in what another one removes after the publish: Pure-FTPd 1.0.50 goes
+    # into what it lists and back, and where there is no way back it ends the session (421).
+    needed = list(dict.fromkeys([staging, base.remote_dir]))
     replies = session.burst([*(f"MKD {path}" for path in chain), *(f"CWD {p}" for p in needed)])
     made = dict(zip(chain, replies, strict=False))
-    for directory, entered in zip(needed, replies[len(chain) :], strict=True):
+    answers = dict(zip(needed, replies[len(chain) :], strict=True))
+    for directory in reversed(needed):
+        entered = answers[directory]
         if not entered.ok:
             # A server that says of a directory that it is there refuses to make it, too.
             refused = made.get(directory, entered)

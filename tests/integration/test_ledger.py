@@ -386,6 +386,17 @@ def test_a_message_that_nobody_claims_is_sent_again_only_when_the_queue_is_empty
     assert Member("run-1", shared.item, 2) in again
 
 
+def test_a_message_in_a_living_nodes_own_queue_may_wait_for_a_thread(
+    items: Items, runs: Runs
+) -> None:
+    own, shared = planned(items, runs)
+    SlotLedger(items.connection).beat(NODE, [])
+    limits = {"stale_seconds": 60, "lost_seconds": -1, "queued": 0, "lease_ms": 1}
+    assert items.sweep(NODE, **limits) == ([Member("run-1", shared.item, 2)], [])
+    given, _ = items.sweep(NODE, **limits, busy_seconds=-1) or ([], [])
+    assert Member("run-1", own.item, 2) in given
+
+
 def test_what_waits_in_a_dead_nodes_own_queue_is_given_out_again(
     items: Items, runs: Runs, connection: Connection
 ) -> None:

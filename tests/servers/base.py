@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from tests.servers.binaries import Binary, find_binary
+from tests.servers.guard import children_of
 from tests.servers.guarded import GuardedProcess
 from tests.servers.ports import HOST, PortBlock
 
@@ -172,6 +173,16 @@ class FtpServer(ABC):
 
     def alive(self) -> bool:
         return bool(self._process) and self._process[0].alive()
+
+    def session_processes(self) -> set[int]:
+        """Process ids of the sessions of a server that forks for each (Linux): the children of the
+        server's own process."""
+        return {
+            child
+            for process in self._process
+            for own in children_of(process.guard_pid)
+            for child in children_of(own)
+        }
 
     def stop(self) -> None:
         """Kill the server with all its sessions; `start` brings it back, with its files."""

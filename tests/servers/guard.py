@@ -23,8 +23,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PROC = Path("/proc")
 
 
-def descendants(ancestor: int) -> set[int]:
-    """Process ids of all that `ancestor` has started, at any depth, without zombies (Linux)."""
+def _children() -> dict[int, list[int]]:
+    """Process ids by that of their parent, without zombies (Linux)."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -32,6 +32,17 @@ def descendants(ancestor: int) -> set[int]:
             state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             if state != "Z":
                 children.setdefault(int(parent), []).append(int(entry.name))
+    return children
+
+
+def children_of(parent: int) -> set[int]:
+    """Process ids of what `parent` has started itself, or adopted, without zombies (Linux)."""
+    return set(_children().get(parent, ()))
+
+
+def descendants(ancestor: int) -> set[int]:
+    """Process ids of all that `ancestor` has started, at any depth, without zombies (Linux)."""
+    children = _children()
     found: set[int] = set()
     look_at = [ancestor]
     while look_at:

@@ -42,6 +42,11 @@ class GuardedProcess:
     def alive(self) -> bool:
         return self._guard.poll() is None
 
+    @property
+    def guard_pid(self) -> int:
+        """The guard's process id, whose child is the command."""
+        return self._guard.pid
+
     def processes(self) -> set[int]:
         """Process ids of the command and all its children (Linux)."""
         return descendants(self._guard.pid)

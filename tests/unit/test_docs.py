@@ -178,7 +178,7 @@ def test_every_module_attribute_that_is_named_exists(document: Path) -> None:
 def test_every_environment_variable_is_one_that_is_read(document: Path) -> None:
     sources = "\n".join(
         path.read_text()
-        for folder in ("siteferry", "scheduler", "worker", "tests/servers")
+        for folder in ("siteferry", "scheduler", "worker", "tests/servers", "tests/chaos")
         for path in (ROOT / folder).rglob("*.py")
     )
     for name in re.findall(r"\bSITEFERRY_[A-Z0-9_]+", document.read_text()):

@@ -1,5 +1,6 @@
 -- Give out again what silent workers held and what was lost on the way; let due items back in.
--- ARGV: prefix, node, stale seconds, lost seconds, length of the shared queue, lease in ms
+-- ARGV: prefix, node, stale seconds, lost seconds, length of the shared queue, lease in ms,
+--       busy seconds
 -- Gives nil when another node sweeps now, else {members to send (JSON), dead nodes (JSON)}.
 local node, stale, lost = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local holder = redis.call('GET', k_sweeper())
@@ -29,7 +30,11 @@ end
 local accounts = each_unclaimed(function(member, owner, since)
   local age = t - since
   local orphaned = owner ~= '-' and (dead[owner] or not redis.call('ZSCORE', k_nodes(), owner))
-  local vanished = age > lost and (owner ~= '-' or tonumber(ARGV[5]) == 0)
+  -- Workers take a message only for a free thread, and claim it at once: one that is neither in the
+  -- shared queue nor claimed was never sent, or went with a worker or its connection. A node's own
+  -- may wait there for a thread.
+  local vanished = owner == '-' and age > lost and tonumber(ARGV[5]) == 0
+    or owner ~= '-' and age > tonumber(ARGV[7])
   -- It was never begun, so it cannot be poison.
   if (orphaned and age > 1) or vanished then take_away(member, 0, 'blameless') end
 end)
