@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from siteferry.errors import NoWorker
+from siteferry.cli.lost_run import lost
+from siteferry.errors import NoWorker, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
@@ -38,10 +39,12 @@ def follow(
 
     Raises:
         NoWorker: a run waits, and for ten seconds no worker has answered.
+        RunLost: the ledger knew a run, and knows it no more.
         UnknownRun, LedgerUnreachable: from the ledger.
     """
     runs, slots = Runs(connection), SlotLedger(connection)
     ended: dict[str, Snapshot] = {}
+    seen: dict[str, Snapshot] = {}
     alone_since: float | None = None
     looks = 0
     stream = progress_stream(json)
@@ -52,7 +55,13 @@ def follow(
             for name in names:
                 if name in ended:
                     continue
-                snapshot = runs.snapshot(name, details=False)
+                try:
+                    snapshot = runs.snapshot(name, details=False)
+                except UnknownRun as error:
+                    if name in seen:
+                        raise lost(seen[name]) from error
+                    raise
+                seen[name] = snapshot
                 if snapshot.state.ended:
                     ended[name] = runs.snapshot(name)
                     printer.close(snapshot)

@@ -52,6 +52,7 @@ class Launch:
             self.ledger.url,
             username=self.ledger.username,
             password=self.ledger.password,
+            tls=self.ledger.tls,
             prefix=self.settings.redis.key_prefix,
         )
         try:

@@ -47,7 +47,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-RUN_SECONDS = 30 * 24 * 3600
+LIVE_SECONDS = 30 * 24 * 3600
+"""How long a run is known that has not ended, after anything has happened to it."""
 ACCOUNT_SECONDS = 90 * 24 * 3600
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
@@ -159,6 +160,9 @@ class Keys:
 
     def swept(self, target: str) -> str:
         return f"{self.prefix}target:{target}:swept"
+
+    def stops(self) -> str:
+        return f"{self.prefix}stops"
 
     def nodes(self) -> str:
         return f"{self.prefix}nodes"

@@ -23,6 +23,7 @@ redis.call('ZADD', k_beats(), now(), member)
 if state == 'queued' then
   redis.call('HSET', key, 'state', 'planning', 'started', now())
 end
+touch_run(run)
 local barren_since = redis.call('HGET', k_part(run, 'barren'), item)
 return { body, redis.call('HGET', k_part(run, 'fruitless'), item) or '0',
   barren_since and tostring(now() - barren_since) or '0', redis.call('HGETALL', key) }

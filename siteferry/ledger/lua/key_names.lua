@@ -2,6 +2,6 @@
 local out = { k_runs(), k_run('R'), k_account('A'), k_window('A'), k_turns('A'), k_beats(),
   k_delayed(), k_slots_account('A'), k_slots_address('I'), k_wanted('A'), k_target('T'), k_nodes(),
   k_sweeper(), k_live(), k_profile('A'),
-  k_stopped('A'), k_left('T'), k_swept('T') }
+  k_stopped('A'), k_left('T'), k_swept('T'), k_stops() }
 for _, part in ipairs(RUN_PARTS) do out[#out + 1] = k_part('R', part) end
 return out

@@ -1,0 +1,9 @@
+-- Write facts of a run that no item's end depends on. A run that is gone stays gone.
+-- ARGV: prefix, run, fields (JSON object), once (1: only those that it does not have)
+-- Gives 1, or 0 when there is no such run.
+local key = k_run(ARGV[2])
+if redis.call('EXISTS', key) == 0 then return 0 end
+for field, value in pairs(cjson.decode(ARGV[3])) do
+  redis.call(ARGV[4] == '1' and 'HSETNX' or 'HSET', key, field, value)
+end
+return 1
