@@ -160,13 +160,14 @@ def guard_kombu() -> None:
 
 def _kombu_url(url: str, username: str | None, password: Secret | None) -> str:
     parts = urllib.parse.urlsplit(url)
+    login = ""
+    if username or password:
+        login = urllib.parse.quote(username or "", safe="")
+        if password:
+            login += ":" + urllib.parse.quote(password.reveal(), safe="")
+        login += "@"
     if parts.scheme == "unix":
         database = urllib.parse.parse_qs(parts.query).get("db", ["0"])[0]
-        return f"redis+socket://{parts.path}?virtual_host={database}"
-    if not (username or password):
-        return url
-    login = urllib.parse.quote(username or "", safe="")
-    if password:
-        login += ":" + urllib.parse.quote(password.reveal(), safe="")
+        return f"redis+socket://{login}{parts.path}?virtual_host={database}"
     host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{host}"))
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}{host}"))

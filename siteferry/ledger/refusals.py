@@ -11,8 +11,8 @@ from siteferry.errors import LedgerUnreachable
 
 _NO_ROOM = ("OOM", "MISCONF", "READONLY", "NOREPLICAS")
 """How replies begin with which a server refuses every write."""
-_DENIED_IN_SCRIPT = "can't run this command or subcommand"
-"""Redis 6.2 says so, and not NOPERM, of a command within a script."""
+_DENIED_IN_SCRIPT = ("The user executing the script can't", "ACL failure in script")
+"""What Redis until 7.0, and later ones and Valkey, say in place of NOPERM within a script."""
 
 
 def refusal(error: redis.exceptions.RedisError, user: str) -> LedgerUnreachable | None:
@@ -23,7 +23,7 @@ def refusal(error: redis.exceptions.RedisError, user: str) -> LedgerUnreachable 
     """
     text = str(error)
     name = user or "default"
-    if isinstance(error, redis.exceptions.NoPermissionError) or _DENIED_IN_SCRIPT in text:
+    if isinstance(error, redis.exceptions.NoPermissionError) or text.startswith(_DENIED_IN_SCRIPT):
         return LedgerUnreachable(
             f"Redis does not let its user {name} do what this needs",
             reply=text,
