@@ -88,6 +88,7 @@ class RedisServer:
                 self._process.stop()
                 raise RuntimeError(f"Redis does not start:\n{self._log.read_text()}")
             time.sleep(_POLL_SECONDS)
+        self._dump.unlink(missing_ok=True)
 
     def _network(self) -> dict[str, str]:
         options: dict[str, str] = {}
@@ -102,18 +103,17 @@ class RedisServer:
             options["--aclfile"] = str(users)
         return options
 
-    def stop(self) -> None:
-        """End it; what it held is lost."""
+    def stop(self, *, keep: bool = False) -> None:
+        """End it; what it held is lost, or (`keep`) comes back with the next start."""
+        if keep:
+            with self.client() as client:
+                client.save()
         self._process.stop()
 
     def restart(self, *, keep: bool = True) -> None:
         """Stop and start: as one with persistence, or (`keep=False`) as one without."""
-        if keep:
-            with self.client() as client:
-                client.save()
-        self.stop()
+        self.stop(keep=keep)
         self.start()
-        self._dump.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Forget everything, in all databases, scripts and configuration excepted."""
