@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,9 +43,9 @@ class Outage:
             if self._since is not None:
                 return
             self._since = self.clock()
-        _log.warning(
-            "Redis is away; waiting for it", error=str(error), at_most_seconds=patience_seconds
-        )
+        # JSON has no word for the patience of a worker that starts.
+        limit = {} if math.isinf(patience_seconds) else {"at_most_seconds": patience_seconds}
+        _log.warning("Redis is away; waiting for it", error=str(error), **limit)
 
     def over(self) -> None:
         """Redis has answered. Called after each call, so it costs nothing where none was away."""
