@@ -65,13 +65,10 @@ class Ledger:
         for _ in range(-(-self._files // _EACH)):
             self._carry(self._compare)
         moments = [self.used() - self._empty]
-        half = self._connection.client.hlen(self._connection.keys.items(run)) // 2
-        batches = 0
-        while self._waiting and self._waiting[0].item != ItemKind.PUBLISH:
-            last = len(self._waiting) == 1 and batches > half
-            self._carry(self._send, failing=last and not complete)
-            batches += 1
-            if batches == half:
+        batches = self._connection.client.hlen(self._connection.keys.items(run))
+        for sent in range(1, batches + 1):
+            self._carry(self._send, failing=sent == batches and not complete)
+            if sent == batches // 2:
                 moments.append(self.used() - self._empty)
         moments.append(self.used() - self._empty)
         if complete:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,13 @@ _PASSIVE_PORTS = (10_000, 11_999)
 
 
 @contextmanager
-def running(name: str, *, tls: bool, link: DelayedLink | None) -> Iterator[FtpServer]:
+def running(
+    name: str,
+    *,
+    tls: bool,
+    link: DelayedLink | None,
+    before: Callable[[FtpServer], None] | None = None,
+) -> Iterator[FtpServer]:
     """A server from the beginning of the block to its end.
 
     Args:
@@ -39,6 +45,7 @@ def running(name: str, *, tls: bool, link: DelayedLink | None) -> Iterator[FtpSe
         tls: explicit FTPS, with the session reuse that this server asks for. The certificate is
             pinned by its fingerprint, for it does not name the link's address.
         link: where the server stands; None: on loopback.
+        before: called with the server before it is started.
 
     Raises:
         MeasurementFailed: the server is not there.
@@ -53,7 +60,10 @@ def running(name: str, *, tls: bool, link: DelayedLink | None) -> Iterator[FtpSe
             # Pure-FTPd reads it after it has changed its user.
             folder.chmod(0o755)
             options = {"tls": True, "certificate": make_certificate(folder)}
-        server = stack.enter_context(_placed(server_class, link)(**options))
+        server = _placed(server_class, link)(**options)
+        if before is not None:
+            before(server)
+        stack.enter_context(server)
         server.certificate = None
         yield server
 

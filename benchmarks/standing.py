@@ -61,10 +61,10 @@ class Standing:
         self._slots = SlotLedger(connect(redis.url))
 
     @contextmanager
-    def worker(self) -> Iterator[int]:
-        """Run `siteferry worker` from the beginning of the block, where it is ready, to its end;
-        gives its process. Each is the only one."""
-        with self.installation.process("worker") as process:
+    def worker(self, *options: str) -> Iterator[int]:
+        """Run `siteferry worker`, with `options`, from the beginning of the block, where it is
+        ready, to its end; gives its process. Each is the only one."""
+        with self.installation.process("worker", *options) as process:
             self._wait(lambda: bool(self._own_nodes(process.pid)), "the worker does not start")
             yield process.pid
 

@@ -52,6 +52,7 @@ defaults:
 
 # Connections that one address admits for all its accounts together.
 address_limits: {}                   # ftp.example.com: 8
+connects_per_second: 10              # new connections to one address within a second
 
 log:
   # level: info                      # debug, info, warning, error, critical; by default

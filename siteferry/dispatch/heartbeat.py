@@ -28,7 +28,7 @@ def beat(runtime: Runtime, stalled_seconds: float) -> None:
         stalled_seconds: silence after which a thread counts as hung; its item is renewed no more.
     """
     leases = [(account.name, address, token) for account, address, token in runtime.pool.leases()]
-    runtime.slots.beat(runtime.node, leases)
+    runtime.missed_leases = runtime.slots.beat(runtime.node, leases, runtime.missed_leases)
     for work in runtime.hands.all():
         _beat_work(runtime, work, stalled_seconds)
 

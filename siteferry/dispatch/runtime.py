@@ -46,6 +46,7 @@ class SharedSlots:
     """The ledger's slots in the form that the session pool asks for."""
 
     ledger: SlotLedger
+    connects_per_second: int
 
     def take(self, account: Account, address: str, token: str) -> bool:
         return self.ledger.take(
@@ -54,13 +55,25 @@ class SharedSlots:
             token,
             most_account=account.connections,
             most_address=account.address_connections,
+            connects_per_second=self.connects_per_second,
         )
 
     def free(self, account: Account, address: str, token: str) -> None:
         self.ledger.free(account.name, address, token)
 
-    def wanted(self, account: Account) -> bool:
-        return self.ledger.wanted(account.name)
+    def admitted(self, account: Account, address: str, token: str) -> None:
+        self.ledger.admitted(account.name, address, token)
+
+    def refused(
+        self, account: Account, address: str, token: str, told: int | None, whose: str | None
+    ) -> int:
+        return self.ledger.refused(account.name, address, token, told=told, whose=whose)
+
+    def others(self, account: Account, token: str) -> int:
+        return self.ledger.others(account.name, token)
+
+    def wanted(self, account: Account, address: str) -> bool:
+        return self.ledger.wanted(account.name, address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,8 @@ class Runtime:
     stores: Stores
     hands: Hands = field(default_factory=Hands)
     hashes: ContentHashes = field(default_factory=NoCache)
+    missed_leases: set[str] = field(default_factory=set)
+    """Leases that the ledger did not know at the last heartbeat."""
     sleep: Callable[[float], None] = time.sleep
     """Waits for so many seconds, where a step has to wait for time itself to pass."""
     _websites: dict[tuple[str, str], Website] = field(default_factory=dict)
@@ -162,7 +177,7 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
     broker = make_broker(redis_url, username=username, password=password, tls=tls, prefix=prefix)
     slots = SlotLedger(connection)
     pool = SessionPool(
-        SharedSlots(slots),
+        SharedSlots(slots, settings.connects_per_second),
         ProfileLedger(connection),
         LoginGate(StoppedAccounts(connection)),
         new_token=lambda: f"{node}.{secrets.token_hex(4)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
@@ -117,6 +118,15 @@ class ControlChannel:
         finally:
             self.sock.settimeout(seconds)
         return True
+
+    def await_end(self, seconds: float) -> None:
+        """Read until the server has closed, for `seconds` at most."""
+        deadline = time.monotonic() + seconds
+        with suppress(OSError):
+            while (left := deadline - time.monotonic()) > 0:
+                self.sock.settimeout(left)
+                if not self.sock.recv(_READ_BYTES):
+                    return
 
     def close(self) -> None:
         """Close at once, whatever state it is in."""

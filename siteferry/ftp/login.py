@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from siteferry.errors import TlsFailed
+from siteferry.errors import NotAnFtpServer, SessionLost, TlsFailed
 from siteferry.ftp.replies import Reply, error_for, login_error
 from siteferry.secret import Secret
 
 if TYPE_CHECKING:
     from siteferry.ftp.session import Session
+
+
+def read_greeting(session: Session) -> Reply:
+    """The server's first reply.
+
+    Raises:
+        NotAnFtpServer: what came is none. SessionLost: nothing came.
+    """
+    try:
+        return session.read_reply()
+    except SessionLost as error:
+        said = error.reply or ""
+        if said.startswith("SSH-"):
+            raise NotAnFtpServer(
+                f"{session.endpoint} is an SSH/SFTP server, not FTP",
+                reply=said,
+                next_step="Use the FTP port of the host, usually 21.",
+            ) from error
+        if said:
+            raise NotAnFtpServer(f"{session.endpoint} does not speak FTP", reply=said) from error
+        raise
 
 
 def log_in(session: Session, username: str, password: Secret) -> None:

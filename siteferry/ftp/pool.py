@@ -21,10 +21,13 @@ from siteferry.errors import (
 )
 from siteferry.ftp.endpoint import Endpoint
 from siteferry.ftp.profile import KEEP_SECONDS, ServerProfile, profile_of
-from siteferry.ftp.replies import told_limit
+from siteferry.ftp.replies import limited_by, told_limit
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.secret import Secret
+
+_JUST_NOW_SECONDS = 60.0
+_FAREWELL_SECONDS = 1.0
 
 _log = get_logger(__name__)
 
@@ -58,8 +61,20 @@ class Slots(Protocol):
     def free(self, account: Account, address: str, token: str) -> None:
         """Give both leases back."""
 
-    def wanted(self, account: Account) -> bool:
-        """Whether a worker elsewhere waits for a slot of this account."""
+    def admitted(self, account: Account, address: str, token: str) -> None:
+        """The host has admitted this one's login."""
+
+    def refused(
+        self, account: Account, address: str, token: str, told: int | None, whose: str | None
+    ) -> int:
+        """The host admits no more than the others; this one's leases are given back. Gives how many
+        the others are."""
+
+    def others(self, account: Account, token: str) -> int:
+        """How many sessions of the account are logged in beside this one."""
+
+    def wanted(self, account: Account, address: str) -> bool:
+        """Whether a worker elsewhere waits for a slot of this account, or of this address."""
 
 
 class Gate(Protocol):
@@ -120,6 +135,9 @@ class SessionPool:
     clock: Callable[[], float] = time.monotonic
     _idle: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
     _busy: dict[str, Held] = field(default_factory=dict)
+    _connecting: dict[str, tuple[Account, str]] = field(default_factory=dict)
+    _accepted: dict[str, tuple[tuple[str, Secret], float]] = field(default_factory=dict)
+    """By account the login that the host has accepted last, and when."""
     _profiles: dict[str, _Profile] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _freed: threading.Event = field(default_factory=threading.Event)
@@ -175,17 +193,19 @@ class SessionPool:
             known.written = learned
 
     def leases(self) -> list[tuple[Account, str, str]]:
-        """Account, address and token of every session that lives, for the heartbeat to renew."""
+        """Account, address and token of every session that lives or logs in, for the heartbeat to
+        renew."""
         with self._lock:
             every = [*self._busy.values(), *(h for idle in self._idle.values() for h in idle)]
-        return [(held.account, held.address, held.token) for held in every]
+            coming = [(account, at, token) for token, (account, at) in self._connecting.items()]
+        return coming + [(held.account, held.address, held.token) for held in every]
 
     def close_idle(self, *, everything: bool = False) -> None:
         """Close sessions that waited long enough, or whose slots a worker elsewhere wants."""
         now = self.clock()
         with self._lock:
-            accounts = {name: idle[0].account for name, idle in self._idle.items() if idle}
-        wanted = {name for name, account in accounts.items() if self.slots.wanted(account)}
+            first = {name: idle[0] for name, idle in self._idle.items() if idle}
+        wanted = {name for name, h in first.items() if self.slots.wanted(h.account, h.address)}
         closing: list[Held] = []
         with self._lock:
             for name, idle in self._idle.items():
@@ -195,7 +215,9 @@ class SessionPool:
                     (closing if everything or old or name in wanted else keep).append(held)
                 self._idle[name] = keep
         for held in closing:
-            self._close(held)
+            held.session.take_leave()
+        for held in closing:
+            self._close(held, said=True)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -208,21 +230,61 @@ class SessionPool:
         self.gate.check(account)
         known = login(False)
         address = _address(account.endpoint)
-        token = self.new_token()
-        if idle := self._take_slot(account, address, token):
-            return idle
-        try:
-            session = self._log_in(account, known, login)
-        except BaseException:
-            self.slots.free(account, address, token)
-            raise
-        _log.debug("logged in", account=account.name, address=address)
-        return Held(session, account, address, token)
+        deadline = self.clock() + self.wait_seconds
+        while True:
+            token = self.new_token()
+            if idle := self._take_slot(account, address, token, deadline):
+                return idle
+            try:
+                session = self._log_in_as(account, address, token, known, login)
+            except ConnectionLimited as error:
+                reply = error.reply or ""
+                told, whose = told_limit(reply), limited_by(reply)
+                others = self.slots.refused(account, address, token, told, whose)
+                _log.warning("the host admits no more", others=others, reply=reply)
+                if not others:
+                    # Somebody else's connections: there is none of ours to wait for.
+                    raise
+                continue
+            except BaseException:
+                self.slots.free(account, address, token)
+                raise
+            _log.debug("logged in", account=account.name, address=address)
+            return Held(session, account, address, token)
 
-    def _log_in(self, account: Account, known: tuple[str, Secret], login: Login) -> Session:
+    def _log_in_as(
+        self, account: Account, address: str, token: str, known: tuple[str, Secret], login: Login
+    ) -> Session:
+        with self._lock:
+            self._connecting[token] = (account, address)
+        try:
+            session = self._log_in(account, token, known, login)
+            try:
+                self.gate.accepted(account)
+                self.slots.admitted(account, address, token)
+            except BaseException:
+                session.drop()
+                raise
+            # What was admitted may have made room for another one.
+            self._freed.set()
+            return session
+        finally:
+            with self._lock:
+                del self._connecting[token]
+
+    def _log_in(
+        self, account: Account, token: str, known: tuple[str, Secret], login: Login
+    ) -> Session:
         try:
             session = self._open(account, *known)
         except LoginRefused as error:
+            if self._means_limit(account, token, known):
+                raise ConnectionLimited(
+                    "the host refuses a login that it has accepted a short while ago: it seems to "
+                    "admit no more connections at the moment",
+                    reply=error.reply,
+                    next_step="Lower ftp.max_connections of the website.",
+                ) from error
             # The password may have been changed since it was fetched: once more, with what is in
             # the store now, if that is another one.
             try:
@@ -239,30 +301,40 @@ class SessionPool:
             except LoginRefused as again:
                 self.gate.refused(account, again)
                 raise
-        try:
-            self.gate.accepted(account)
-        except BaseException:
-            session.drop()
-            raise
+            known = fresh
+        self._accepted[account.name] = (known, self.clock())
         return session
+
+    def _means_limit(self, account: Account, token: str, login: tuple[str, Secret]) -> bool:
+        """Whether a login that is refused without a word about a limit is so for one: the same was
+        accepted a short while ago, and other sessions of the account are there; or just now, when
+        the server may not know yet that the last one has gone."""
+        accepted, at = self._accepted.get(account.name, (None, 0.0))
+        if accepted is not None and accepted != login:
+            return False
+        if accepted is not None and self.clock() - at < _JUST_NOW_SECONDS:
+            return True
+        return self.slots.others(account, token) > 0
 
     def _open(self, account: Account, username: str, password: Secret) -> Session:
         session = Session(account.endpoint, self.profile(account))
         try:
             session.open(username, password)
-        except ConnectionLimited as error:
-            session.profile.told_limit = told_limit(error.reply or "")
-            raise
         finally:
             self._keep_profile(account)
         return session
 
-    def _take_slot(self, account: Account, address: str, token: str) -> Held | None:
+    def _take_slot(
+        self, account: Account, address: str, token: str, deadline: float
+    ) -> Held | None:
         """Take the leases; or give a session of this process that came free before they did."""
-        deadline = self.clock() + self.wait_seconds
         while not self.slots.take(account, address, token):
             if idle := self._reuse(account):
                 return idle
+            if other := self._idle_at(address):
+                # Its slot of the address is nearer than those of other processes.
+                self._close(other)
+                continue
             left = deadline - self.clock()
             if left <= 0:
                 raise SlotsBusy(
@@ -272,6 +344,16 @@ class SessionPool:
             self._freed.clear()
             self._freed.wait(min(left, 0.05))
         return None
+
+    def _idle_at(self, address: str) -> Held | None:
+        """An idle session of any account at the address: the one that waits longest."""
+        with self._lock:
+            there = [h for idle in self._idle.values() for h in idle if h.address == address]
+            if not there:
+                return None
+            oldest = min(there, key=lambda held: held.idle_since)
+            self._idle[oldest.account.name].remove(oldest)
+            return oldest
 
     def _give_back(self, held: Held) -> None:
         held.session.on_activity = _nothing
@@ -286,8 +368,11 @@ class SessionPool:
             self._close(held)
         self._keep_profile(held.account)
 
-    def _close(self, held: Held) -> None:
-        held.session.leave()
+    def _close(self, held: Held, *, said: bool = False) -> None:
+        if not said:
+            held.session.take_leave()
+        # A host that still counts it would refuse whoever gets the slot.
+        held.session.await_end(_FAREWELL_SECONDS)
         self.slots.free(held.account, held.address, held.token)
         self._freed.set()
 

@@ -59,8 +59,6 @@ class ServerProfile:
     """Of names: UTF-8 where the server says so (RFC 2640), else Latin-1."""
     tls: Mapping[TlsVersion, TlsResult] = field(default_factory=dict)
     """What was seen of data connections under each version."""
-    told_limit: int | None = None
-    """Connections that the server names as its limit when it refuses another."""
     learned: float = 0.0
     """When this was begun, Unix seconds."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from siteferry.errors import (
     ConnectionLimited,
@@ -35,6 +36,12 @@ _DENIED = re.compile(
     r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
 )
 _TLS_WANTED = re.compile(r"\b(TLS|SSL|encrypt)", re.IGNORECASE)
+_OF_ADDRESS = re.compile(
+    r"(this|your) (ip|host|internet address|address|network)\b|per[ -](ip|host)\b", re.IGNORECASE
+)
+_OF_ACCOUNT = re.compile(
+    r"(this|your|same) (user|account|login)\b|per[ -](user|account)\b|for user\b", re.IGNORECASE
+)
 _TOLD_LIMIT = re.compile(r"\(([0-9]{1,4})\)|\b([0-9]{1,4}) users \(the maximum\)")
 _PORT_229 = re.compile(r"\(([!-~])\1\1([0-9]{1,5})\1\)")
 # Some servers leave out the parentheses.
@@ -146,6 +153,15 @@ def told_limit(text: str) -> int | None:
     this IP", "8 users (the maximum) are already logged in"; None where it names none."""
     found = _TOLD_LIMIT.search(text[4:])
     return int(found[1] or found[2]) if found else None
+
+
+def limited_by(text: str) -> Literal["account", "address"] | None:
+    """What a refusal for too many connections counts: those of the user, or those of our address;
+    None where it does not say. Pure-FTPd: "from this IP"; vsftpd: "from your internet address";
+    ProFTPD: "from your host", "for your user"."""
+    if _OF_ADDRESS.search(text):
+        return "address"
+    return "account" if _OF_ACCOUNT.search(text) else None
 
 
 def parse_reply(lines: tuple[str, ...]) -> Reply:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Literal
 
 from siteferry.errors import (
-    NotAnFtpServer,
     PathRefused,
     SessionLost,
     SiteferryError,
@@ -21,7 +20,7 @@ from siteferry.ftp.bursts import windows
 from siteferry.ftp.control import ControlChannel
 from siteferry.ftp.dial import data_address, dial
 from siteferry.ftp.endpoint import Endpoint
-from siteferry.ftp.login import log_in, prepare
+from siteferry.ftp.login import log_in, prepare, read_greeting
 from siteferry.ftp.profile import ServerProfile, TlsResult, TlsVersion
 from siteferry.ftp.replies import Reply, error_for, login_error, told_port
 from siteferry.ftp.sockets import set_deadline, told, too_long
@@ -102,7 +101,7 @@ class Session(ftplib.FTP_TLS):
         self._adopt(sock)
         if self.endpoint.security == "implicit":
             self._encrypt()
-        greeting = self._greeting()
+        greeting = read_greeting(self)
         if not greeting.ok:
             raise login_error(greeting)
         self.welcome = greeting.text
@@ -121,21 +120,6 @@ class Session(ftplib.FTP_TLS):
         self._hang_up()
         self.context = make_context(self.endpoint, self._version)
         return True
-
-    def _greeting(self) -> Reply:
-        try:
-            return self.read_reply()
-        except SessionLost as error:
-            said = error.reply or ""
-            if said.startswith("SSH-"):
-                raise NotAnFtpServer(
-                    f"{self.endpoint} is an SSH/SFTP server, not FTP",
-                    reply=said,
-                    next_step="Use the FTP port of the host, usually 21.",
-                ) from error
-            if said:
-                raise NotAnFtpServer(f"{self.endpoint} does not speak FTP", reply=said) from error
-            raise
 
     def _adopt(self, sock: socket.socket) -> None:
         self._channel = ControlChannel(sock)
@@ -380,9 +364,20 @@ class Session(ftplib.FTP_TLS):
 
     def leave(self) -> None:
         """Say QUIT and close, without waiting for the answer."""
+        self.take_leave()
+        self.drop()
+
+    def take_leave(self) -> None:
+        """Say QUIT; nothing else may be said after it."""
         if not self.lost:
             with suppress(SiteferryError):
                 self.write_lines([b"QUIT\r\n"])
+
+    def await_end(self, seconds: float) -> None:
+        """After `take_leave`: close when the server has closed, or after `seconds` at most. Until
+        then it counts the connection."""
+        if not self.lost and self._channel is not None:
+            self._channel.await_end(seconds)
         self.drop()
 
     def drop(self) -> None:

@@ -36,6 +36,8 @@ _SCRIPTS = (
     "sweep",
     "beat_node",
     "take_slots",
+    "admitted",
+    "refused",
     "key_names",
 )
 

@@ -28,7 +28,7 @@ lifetime of all that it finds with this table.
 | run:R:staged | hash | path -> what an earlier run has staged for it (JSON) | with the run |
 | run:R:extras | hash | path to delete that only the server has -> what it is | with the run |
 | run:R:planned | hash | of a dry run: path -> what would be done with it (JSON) | PLANNED_SECONDS |
-| account:A | hash | limit: connections that the window may fill | ACCOUNT_SECONDS |
+| account:A | hash | limit: what is configured; address: where it is | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
 | stops | zset | stopped account -> until when | a day after the last of them |
@@ -38,7 +38,14 @@ lifetime of all that it finds with this table.
 | delayed | zset | "run item" -> time when it may wait for the window again | none: as above |
 | slots:account:A | zset | lease -> expiry | none: expired leases are dropped at each take |
 | slots:address:I | zset | lease -> expiry | none: as above |
-| wanted:A | string | a worker waits for a slot of the account | WANTED_MS |
+| logins:account:A | zset | those of its leases whose login is not answered yet | none: as above |
+| logins:address:I | zset | those of its leases whose login is not answered yet | none: as above |
+| limits:account:A | hash | what the host has admitted and refused | ACCOUNT_SECONDS |
+| limits:address:I | hash | the same for the address; configured: its limit | ACCOUNT_SECONDS |
+| address:I:accounts | zset | accounts with items -> when their turn began | none: idle ones go |
+| address:I:connects | zset | leases of the last second -> time | two seconds |
+| wanted:account:A | string | a worker waits for a slot of the account | WANTED_MS |
+| wanted:address:I | string | a worker waits for a slot of the address | WANTED_MS |
 | target:T | string | the run that holds the target | none: goes when its run ends |
 | target:T:left | string | the run whose staged files the next one may use | with that run |
 | target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
@@ -168,8 +175,29 @@ class Keys:
     def slots_of_address(self, address: str) -> str:
         return f"{self.prefix}slots:address:{address}"
 
-    def wanted(self, account: str) -> str:
-        return f"{self.prefix}wanted:{account}"
+    def logins_of_account(self, account: str) -> str:
+        return f"{self.prefix}logins:account:{account}"
+
+    def logins_of_address(self, address: str) -> str:
+        return f"{self.prefix}logins:address:{address}"
+
+    def limits_of_account(self, account: str) -> str:
+        return f"{self.prefix}limits:account:{account}"
+
+    def limits_of_address(self, address: str) -> str:
+        return f"{self.prefix}limits:address:{address}"
+
+    def accounts_at(self, address: str) -> str:
+        return f"{self.prefix}address:{address}:accounts"
+
+    def connects_to(self, address: str) -> str:
+        return f"{self.prefix}address:{address}:connects"
+
+    def wanted_of_account(self, account: str) -> str:
+        return f"{self.prefix}wanted:account:{account}"
+
+    def wanted_of_address(self, address: str) -> str:
+        return f"{self.prefix}wanted:address:{address}"
 
     def target(self, target: str) -> str:
         return f"{self.prefix}target:{target}"

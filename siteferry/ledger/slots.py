@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from siteferry.ledger.connection import Connection
@@ -20,10 +20,18 @@ class SlotLedger:
     connection: Connection
 
     def take(
-        self, account: str, address: str, token: str, *, most_account: int, most_address: int
+        self,
+        account: str,
+        address: str,
+        token: str,
+        *,
+        most_account: int,
+        most_address: int,
+        connects_per_second: int = 10,
     ) -> bool:
-        """Take a lease of the account and one of the address in one step; False: no room, and word
-        is left that a slot is wanted."""
+        """Take a lease of the account and one of the address in one step; False: no room by what is
+        configured and by what was learned, and word is left that a slot is wanted; or there were
+        `connects_per_second` new connections to the address within the last second."""
         answer = self.connection.run_script(
             "take_slots",
             account,
@@ -33,8 +41,45 @@ class SlotLedger:
             most_address,
             LEASE_SECONDS,
             WANTED_MS,
+            connects_per_second,
         )
         return bool(answer)
+
+    def admitted(self, account: str, address: str, token: str) -> None:
+        """The host has admitted the login of this lease: its limit is not below what is there."""
+        self.connection.run_script("admitted", account, address, token)
+
+    def refused(
+        self, account: str, address: str, token: str, *, told: int | None, whose: str | None
+    ) -> int:
+        """The host admits no more than are there without this lease, which is given back.
+
+        Args:
+            told: the number that the host names as its limit.
+            whose: `account` or `address`, as far as the host says what it counts.
+
+        Returns:
+            How many connections of ours are left that count towards that limit.
+        """
+        answer = self.connection.run_script(
+            "refused", account, address, token, told or 0, whose or ""
+        )
+        return int(answer)
+
+    def others(self, account: str, token: str) -> int:
+        """How many sessions of the account are logged in beside this lease."""
+        keys, client = self.connection.keys, self.connection.client
+        now = self.connection.call(client.time)[0]
+
+        def count() -> list[int]:
+            with client.pipeline(transaction=True) as pipe:
+                pipe.zcount(keys.slots_of_account(account), f"({now}", "+inf")
+                pipe.zcount(keys.logins_of_account(account), f"({now}", "+inf")
+                pipe.zscore(keys.logins_of_account(account), token)
+                return list(pipe.execute())
+
+        slots, logins, mine = self.connection.call(count)
+        return slots - logins - (0 if mine is not None else 1)
 
     def free(self, account: str, address: str, token: str) -> None:
         """Give both leases back."""
@@ -44,14 +89,17 @@ class SlotLedger:
             with client.pipeline(transaction=True) as pipe:
                 pipe.zrem(keys.slots_of_account(account), token)
                 pipe.zrem(keys.slots_of_address(address), token)
+                pipe.zrem(keys.logins_of_account(account), token)
+                pipe.zrem(keys.logins_of_address(address), token)
                 pipe.execute()
 
         self.connection.call(remove)
 
-    def wanted(self, account: str) -> bool:
-        """Whether some worker looked for a slot of this account in vain just now."""
-        key = self.connection.keys.wanted(account)
-        return bool(self.connection.call(lambda: self.connection.client.exists(key)))
+    def wanted(self, account: str, address: str) -> bool:
+        """Whether some worker looked just now for a slot of this account or address in vain."""
+        keys, client = self.connection.keys, self.connection.client
+        wanted = (keys.wanted_of_account(account), keys.wanted_of_address(address))
+        return bool(self.connection.call(lambda: client.exists(*wanted)))
 
     def used(self, account: str) -> int:
         """How many leases of the account are alive."""
@@ -63,9 +111,21 @@ class SlotLedger:
             )
         )
 
-    def beat(self, node: str, leases: Sequence[tuple[str, str, str]]) -> None:
-        """Heartbeat of a worker process with the (account, address, token) of its sessions."""
-        self.connection.run_script("beat_node", node, LEASE_SECONDS, json.dumps(leases))
+    def beat(
+        self, node: str, leases: Sequence[tuple[str, str, str]], missed: Set[str] = frozenset()
+    ) -> set[str]:
+        """Heartbeat of a worker process with the (account, address, token) of its sessions.
+
+        Args:
+            missed: what the heartbeat before this one has returned.
+
+        Returns:
+            The tokens of leases that the ledger does not have: it has lost them, or they are being
+            given back at this moment. Those that were `missed` before are made anew.
+        """
+        rows = [[*lease, lease[2] in missed] for lease in leases]
+        answer = self.connection.run_script("beat_node", node, LEASE_SECONDS, json.dumps(rows))
+        return set(json.loads(answer) or ())
 
     def nodes(self, within_seconds: float = 5.0) -> list[str]:
         """Worker processes that have beaten within that time."""

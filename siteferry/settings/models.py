@@ -158,6 +158,9 @@ class Settings(Part):
         default_factory=dict,
         description="host: connections that its address admits for all its accounts together",
     )
+    connects_per_second: int = Field(
+        default=10, ge=1, le=1000, description="new connections to one address within a second"
+    )
     log: LogSettings = Field(default_factory=LogSettings)
     state_dir: LocalPath = Field(
         default_factory=default_state_dir,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -26,88 +26,11 @@ from siteferry.ftp.directories import make_directories
 from siteferry.ftp.pool import Account, SessionPool
 from siteferry.ftp.profile import profile_of
 from siteferry.secret import Secret
+from tests.pool_doubles import Clock, MemoryGate, MemoryProfiles, MemorySlots
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
 from tests.servers.scripted import HANG_UP, LOGIN, PASSWORD, USER, ScriptedServer, turn
 from tests.servers.sessions import endpoint_of, scripted_endpoint
-
-
-@dataclass
-class MemorySlots:
-    """Leases of one account and its address, in memory."""
-
-    limit: int = 2
-    held: dict[str, tuple[str, str]] = field(default_factory=dict)
-    most: int = 0
-    taken: int = 0
-    refused: int = 0
-    wanted_accounts: set[str] = field(default_factory=set)
-    on_refusal: Callable[[], None] = lambda: None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, account: Account, address: str, token: str) -> bool:
-        with self.lock:
-            assert token not in self.held
-            if len(self.held) < self.limit:
-                self.held[token] = (account.name, address)
-                self.taken += 1
-                self.most = max(self.most, len(self.held))
-                return True
-            self.refused += 1
-        self.on_refusal()
-        return False
-
-    def free(self, account: Account, address: str, token: str) -> None:
-        with self.lock:
-            assert self.held.pop(token) == (account.name, address)
-
-    def wanted(self, account: Account) -> bool:
-        return account.name in self.wanted_accounts
-
-
-@dataclass
-class MemoryProfiles:
-    """Profiles of accounts, in memory; `trouble` is raised when one is written."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    trouble: Exception | None = None
-
-    def read(self, account: str) -> str | None:
-        return self.texts.get(account)
-
-    def write(self, account: str, text: str) -> None:
-        if self.trouble:
-            raise self.trouble
-        self.texts[account] = text
-
-
-@dataclass
-class MemoryGate:
-    """Accounts whose login was refused, in memory."""
-
-    stopped: list[str] = field(default_factory=list)
-    accepted_logins: int = 0
-    trouble: Exception | None = None
-
-    def check(self, account: Account) -> None:
-        if account.name in self.stopped:
-            raise AccountStopped("not yet")
-
-    def refused(self, account: Account, error: LoginRefused) -> None:
-        self.stopped.append(account.name)
-
-    def accepted(self, account: Account) -> None:
-        if self.trouble:
-            raise self.trouble
-        self.accepted_logins += 1
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -240,7 +163,7 @@ def test_where_every_slot_stays_taken_the_item_is_told_so_and_nothing_is_connect
     slots.on_refusal = lambda: setattr(clock, "now", clock.now + 0.9)
     with pytest.raises(SlotsBusy, match="all 2 connections of site@host are in use"):
         pool.session(account, login).__enter__()
-    assert slots.refused == 3  # at 0, 0.9 and 1.8 seconds; 2.7 would be too late
+    assert slots.refusals == 3  # at 0, 0.9 and 1.8 seconds; 2.7 would be too late
     assert proxy.connections == 0
 
 
@@ -251,7 +174,7 @@ def test_a_slot_that_comes_free_in_time_is_taken(
     slots.on_refusal = lambda: setattr(slots, "limit", 1)
     with pool.session(account, login) as session:
         assert session.command("NOOP", "saying nothing").ok
-    assert slots.refused == 1
+    assert slots.refusals == 1
 
 
 def test_who_waits_for_a_slot_gets_the_session_that_is_given_back_here(
@@ -488,7 +411,9 @@ def test_a_profile_that_cannot_be_kept_now_is_kept_later(
     assert not profile_of(profiles.texts[account.name], time.time()).rename_over
 
 
-def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool) -> None:
+def test_a_refusal_is_told_with_the_number_and_what_it_counts(
+    pool: SessionPool, slots: MemorySlots
+) -> None:
     """Said in ProFTPD's words; with the scripted server, for most servers name none."""
     refusal = "530 Sorry, the maximum number of clients (3) for this user already connected."
     script = [*LOGIN[:1], turn((f"PASS {PASSWORD}", refusal))]
@@ -499,7 +424,7 @@ def test_the_limit_that_a_refusal_names_stands_in_the_profile(pool: SessionPool)
             pool.session(limited, lambda _fresh: (USER, Secret(PASSWORD))),
         ):
             pass
-        assert pool.profile(limited).told_limit == 3
+    assert slots.told == [(3, "account")]
 
 
 def test_every_living_session_is_among_the_leases_to_renew(
@@ -553,6 +478,6 @@ def test_twenty_threads_never_hold_more_connections_than_are_allowed(
     assert len(list(pyftpd_server.root.iterdir())) == 100
     assert slots.most <= 4
     assert proxy.most_connections <= 4
-    assert slots.refused > 0, "the threads never met the limit"
+    assert slots.refusals > 0, "the threads never met the limit"
     assert proxy.logins == slots.taken <= 4 + 10  # each dropped one is followed by one at most
     assert slots.held == {}

@@ -74,7 +74,10 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
     names = {
         keys.runs(), keys.live(), keys.run("R"), keys.account("A"), keys.window("A"),
         keys.turns("A"), keys.beats(), keys.delayed(), keys.slots_of_account("A"),
-        keys.slots_of_address("I"), keys.wanted("A"), keys.target("T"), keys.nodes(),
+        keys.slots_of_address("I"), keys.logins_of_account("A"), keys.logins_of_address("I"),
+        keys.limits_of_account("A"), keys.limits_of_address("I"), keys.accounts_at("I"),
+        keys.connects_to("I"), keys.wanted_of_account("A"), keys.wanted_of_address("I"),
+        keys.swept("T"), keys.target("T"), keys.nodes(),
         keys.sweeper(), keys.items("R"), keys.attempts("R"), keys.fruitless("R"),
         keys.claims("R"), keys.replies("R"), keys.waiting("R"), keys.outcomes("R"),
         keys.failures("R"), keys.workers("R"), keys.previous("R"), keys.tree("R"),
@@ -419,12 +422,16 @@ def test_only_one_node_sweeps_at_a_time(items: Items) -> None:
 def test_a_slot_needs_room_at_the_account_and_at_the_address(connection: Connection) -> None:
     slots = SlotLedger(connection)
     limits = {"most_account": 2, "most_address": 3}
-    assert slots.take("a", "ip", "1", **limits)
-    assert slots.take("a", "ip", "2", **limits)
+    for account, token in (("a", "1"), ("a", "2")):
+        assert slots.take(account, "ip", token, **limits)
+        slots.admitted(account, "ip", token)
     assert not slots.take("a", "ip", "3", **limits), "the account is full"
-    assert slots.wanted("a")
+    assert slots.wanted("a", "another ip")
+    assert not slots.wanted("b", "ip")
     assert slots.take("b", "ip", "4", **limits)
+    slots.admitted("b", "ip", "4")
     assert not slots.take("b", "ip", "5", **limits), "the address is full"
+    assert slots.wanted("b", "ip")
     slots.free("a", "ip", "1")
     assert slots.take("b", "ip", "5", **limits)
     assert slots.used("a") == 1
@@ -438,11 +445,15 @@ def test_taking_the_same_slot_twice_uses_one(connection: Connection) -> None:
     assert slots.used("a") == 1
 
 
-def test_a_beat_does_not_revive_a_lease_that_is_gone(connection: Connection) -> None:
+def test_a_beat_revives_a_lease_only_when_it_was_missing_before(connection: Connection) -> None:
+    """At first it may have been given back at that moment; at last Redis has lost it."""
     slots = SlotLedger(connection)
-    slots.beat(NODE, [("a", "ip", "ghost")])
+    missed = slots.beat(NODE, [("a", "ip", "ghost")])
+    assert missed == {"ghost"}
     assert slots.used("a") == 0
     assert slots.nodes() == [NODE]
+    assert slots.beat(NODE, [("a", "ip", "ghost"), ("a", "ip", "other")], missed) == {"other"}
+    assert slots.used("a") == 1
 
 
 def test_every_key_of_an_ended_run_expires(

@@ -5,7 +5,9 @@ It logs to syslog alone, so neither logins nor sessions can be counted here.
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tests.servers.base import PASSWORD_HASH, FtpServer, file_owner, running_as_root
@@ -17,6 +19,8 @@ class PureFtpd(FtpServer):
     binary_name: ClassVar[str] = "pure-ftpd"
     # It can be built to ask for it (ONLY_ACCEPT_REUSED_SSL_SESSIONS); Debian's build does not.
     requires_session_reuse: ClassVar[bool] = False
+    further_users: Sequence[str] = ()
+    """Accounts with the same password, each at home in the folder of its name below `root`."""
 
     @classmethod
     def missing(cls) -> str | None:
@@ -30,7 +34,16 @@ class PureFtpd(FtpServer):
             # It has no such option for real users; another user's files come to the same.
             uid, gid = uid + 1, gid + 1
         plain, database = self._home / "users", self._home / "users.pdb"
-        plain.write_text(f"{self.user}:{PASSWORD_HASH}:{uid}:{gid}::{self.root}/./{':' * 12}\n")
+        homes = {self.user: self.root} | {name: self.root / name for name in self.further_users}
+        for home in homes.values():
+            home.mkdir(exist_ok=True)
+            os.chown(home, *file_owner())
+        plain.write_text(
+            "".join(
+                f"{name}:{PASSWORD_HASH}:{uid}:{gid}::{home}/./{':' * 12}\n"
+                for name, home in homes.items()
+            )
+        )
         tool = find_binary("pure-pw", self.kind)
         if tool is None:
             raise RuntimeError("pure-pw is missing beside pure-ftpd")

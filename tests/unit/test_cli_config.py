@@ -336,7 +336,7 @@ def test_the_settings_that_init_writes_are_this_repository_s_example_and_the_def
     assert file.read_text(encoding="utf-8") == SETTINGS_TEXT
     written, default = load_settings(file, {}), Settings()
     assert written.credentials.backend == default.credentials.backend
-    for part in ("address_limits", "log", "batch", "worker"):
+    for part in ("address_limits", "connects_per_second", "log", "batch", "worker"):
         assert getattr(written, part) == getattr(default, part)
     assert written.redis.url is None
     keys = [name for name in Settings.model_fields if f"\n{name}:" not in SETTINGS_TEXT]

@@ -31,7 +31,6 @@ profiles = st.builds(
     chmod=st.booleans(),
     encoding=st.sampled_from(["utf-8", "latin-1"]),
     tls=st.dictionaries(st.sampled_from(["1.2", "1.3"]), results),
-    told_limit=st.none() | st.integers(1, 99),
     learned=st.floats(0, 2e9),
 )
 

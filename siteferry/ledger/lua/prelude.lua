@@ -6,6 +6,9 @@ local prefix = ARGV[1]
 local LIVE_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
+local TRIED_AGAIN_SECONDS = 60
+local LONGEST_TRIED_AGAIN_SECONDS = 3600
+local TURN_SECONDS = 10
 
 local function k_runs() return prefix .. 'runs' end
 local function k_live() return prefix .. 'live' end
@@ -20,7 +23,14 @@ local function k_beats() return prefix .. 'beats' end
 local function k_delayed() return prefix .. 'delayed' end
 local function k_slots_account(account) return prefix .. 'slots:account:' .. account end
 local function k_slots_address(address) return prefix .. 'slots:address:' .. address end
-local function k_wanted(account) return prefix .. 'wanted:' .. account end
+local function k_logins_account(account) return prefix .. 'logins:account:' .. account end
+local function k_logins_address(address) return prefix .. 'logins:address:' .. address end
+local function k_limits_account(account) return prefix .. 'limits:account:' .. account end
+local function k_limits_address(address) return prefix .. 'limits:address:' .. address end
+local function k_wanted_account(account) return prefix .. 'wanted:account:' .. account end
+local function k_wanted_address(address) return prefix .. 'wanted:address:' .. address end
+local function k_accounts(address) return prefix .. 'address:' .. address .. ':accounts' end
+local function k_connects(address) return prefix .. 'address:' .. address .. ':connects' end
 local function k_target(target) return prefix .. 'target:' .. target end
 local function k_left(target) return prefix .. 'target:' .. target .. ':left' end
 local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' end
@@ -140,25 +150,102 @@ local function advance(run)
   end
 end
 
--- Fill the account's window from its runs in turn; gives a list of {run, item, attempt}.
-local function fill(account, node)
-  local out = {}
-  local window, turns = k_window(account), k_turns(account)
-  local limit = tonumber(redis.call('HGET', k_account(account), 'limit') or '1')
-  local room = limit - redis.call('HLEN', window)
-  while room > 0 do
-    local run = redis.call('LPOP', turns)
-    if not run then break end
+-- Leases that nobody has renewed are gone.
+local function drop_expired(account, address)
+  for _, key in ipairs({ k_slots_account(account), k_slots_address(address),
+    k_logins_account(account), k_logins_address(address) }) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now())
+  end
+end
+
+-- How many connections may be kept by what was learned (`limits:...`): no more than the host has
+-- refused, until it is time to try one more. `growing`: and one more than were ever admitted at once.
+local function learned(key, configured, growing)
+  local f = redis.call('HMGET', key, 'proven', 'ceiling', 'refused_at', 'patience')
+  local most = tonumber(configured)
+  if f[2] then
+    local again = now() - tonumber(f[3]) >= tonumber(f[4])
+    most = math.min(most, tonumber(f[2]) + (again and 1 or 0))
+  end
+  if growing then most = math.min(most, tonumber(f[1] or '0') + 1) end
+  return math.max(most, 1)
+end
+
+-- How many items the account's window may hold: as many as it may have connections.
+local function account_limit(account)
+  local configured = redis.call('HGET', k_account(account), 'limit') or '1'
+  return learned(k_limits_account(account), configured, false)
+end
+
+-- Let one waiting item of the account into its window, from its runs in turn; false: none waits.
+local function let_in(account, out, node)
+  while true do
+    local run = redis.call('LPOP', k_turns(account))
+    if not run then return false end
     local item = redis.call('LPOP', k_part(run, 'waiting'))
     if item then
-      if redis.call('LLEN', k_part(run, 'waiting')) > 0 then redis.call('RPUSH', turns, run) end
+      if redis.call('LLEN', k_part(run, 'waiting')) > 0 then
+        redis.call('RPUSH', k_turns(account), run)
+      end
       local attempt = redis.call('HGET', k_part(run, 'attempts'), item)
       -- The first of them goes to the finisher's own queue, so only that one names its node.
       local owner = (#out == 0 and node ~= '') and node or '-'
-      redis.call('HSET', window, member_of(run, item, attempt), owner .. ' ' .. now())
+      redis.call('HSET', k_window(account), member_of(run, item, attempt), owner .. ' ' .. now())
       out[#out + 1] = { run, item, attempt }
-      room = room - 1
+      return true
     end
+  end
+end
+
+-- Which account of the address goes next: of those with waiting items and room the one with the
+-- fewest in its window, of several such the one whose turn is longest ago. `own` has just freed a
+-- place, so its session is there: it goes on for TURN_SECONDS unless another one has less than it.
+local function next_account(accounts, held, own)
+  local best = nil
+  for _, a in ipairs(accounts) do
+    if (not best or held[a[1]] < held[best[1]]) and held[a[1]] < account_limit(a[1])
+        and redis.call('LLEN', k_turns(a[1])) > 0 then
+      best = a
+    end
+  end
+  if best and held[own[1]] <= held[best[1]] and now() - own[2] < TURN_SECONDS
+      and held[own[1]] < account_limit(own[1]) and redis.call('LLEN', k_turns(own[1])) > 0 then
+    return own
+  end
+  return best
+end
+
+-- Fill the windows of the account and of those that share its address, from runs in turn; gives a
+-- list of {run, item, attempt}.
+local function fill(account, node)
+  local out = {}
+  local address = redis.call('HGET', k_account(account), 'address')
+  if not address then
+    while redis.call('HLEN', k_window(account)) < account_limit(account)
+        and let_in(account, out, node) do end
+    return out
+  end
+  redis.call('ZADD', k_accounts(address), 'NX', now(), account)
+  local flat = redis.call('ZRANGE', k_accounts(address), 0, -1, 'WITHSCORES')
+  local accounts, held, used, own = {}, {}, 0, nil
+  for i = 1, #flat, 2 do
+    local a, inside = { flat[i], tonumber(flat[i + 1]) }, redis.call('HLEN', k_window(flat[i]))
+    accounts[#accounts + 1], held[a[1]], used = a, inside, used + inside
+    if a[1] == account then own = a
+    elseif inside == 0 and redis.call('LLEN', k_turns(a[1])) == 0 then
+      redis.call('ZREM', k_accounts(address), a[1])
+    end
+  end
+  local configured = redis.call('HGET', k_limits_address(address), 'configured')
+  local room = configured and learned(k_limits_address(address), configured, false) - used or 1
+  while room > 0 do
+    local a = next_account(accounts, held, own)
+    if not a then break end
+    if a ~= own or now() - own[2] >= TURN_SECONDS then
+      a[2] = now()
+      redis.call('ZADD', k_accounts(address), a[2], a[1])
+    end
+    if let_in(a[1], out, node) then held[a[1]], room = held[a[1]] + 1, room - 1 end
   end
   return out
 end
