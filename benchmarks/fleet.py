@@ -100,18 +100,19 @@ def main() -> int:
 
 def _count(size: Size) -> int:
     """The round trips of all its runs, on loopback."""
-    with _host(size, None) as server, WireProxy(server) as proxy:
-        _import_all(size, proxy.server)
+    with host(size, None) as server, WireProxy(server) as proxy:
+        import_all(size, proxy.server)
         return proxy.round_trips
 
 
 def _measure(size: Size, round_trip: float) -> Fleet:
-    with DelayedLink(round_trip) as link, _host(size, link) as server:
-        return _import_all(size, server)
+    with DelayedLink(round_trip) as link, host(size, link) as server:
+        return import_all(size, server)
 
 
 @contextmanager
-def _host(size: Size, link: DelayedLink | None) -> Iterator[FtpServer]:
+def host(size: Size, link: DelayedLink | None) -> Iterator[FtpServer]:
+    """Pure-FTPd with the accounts; it admits as many connections of one address as `size` says."""
     with running("pureftpd", tls=False, link=link, before=_with_users(size)) as server:
         yield server
 
@@ -125,7 +126,12 @@ def _with_users(size: Size) -> Any:
     return prepare
 
 
-def _import_all(size: Size, server: FtpServer) -> Fleet:
+def import_all(size: Size, server: FtpServer) -> Fleet:
+    """One `siteferry import --all` of the websites, into empty directories.
+
+    Raises:
+        MeasurementFailed: it failed, or counted something else than was there.
+    """
     binary = redis_binary()
     if binary is None:
         raise MeasurementFailed("there is no Redis (Debian: apt install redis-server)")

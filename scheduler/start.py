@@ -18,8 +18,12 @@ def start_import(
     broker: Broker,
     website: Website,
     options: RunOptions | None = None,
+    run: str | None = None,
 ) -> str:
     """Start an import of `website`; neither its sources nor its credentials are needed for it.
+
+    Args:
+        run: its name, where the caller has to know it before; see `new_run_name`.
 
     Returns:
         The name of the run.
@@ -32,7 +36,7 @@ def start_import(
     options = options or RunOptions()
     website = options.applied(website)
     refuse_what_is_not_there(website)
-    run = new_run_id(dt.datetime.now(dt.UTC))
+    run = run or new_run_name()
     new = NewRun(
         run=run,
         site=website.name,
@@ -45,6 +49,11 @@ def start_import(
     )
     broker.send(Runs(connection).start(new))
     return new.run
+
+
+def new_run_name() -> str:
+    """A name that no run has."""
+    return new_run_id(dt.datetime.now(dt.UTC))
 
 
 def refuse_what_is_not_there(website: Website) -> None:

@@ -91,7 +91,8 @@ class Snapshot:
     comparison has asked for so far, final once `comparing` is 0 and `planned` is true. `part_bytes`
     is what stands of files that are not finished, and not in `transferred_bytes`. `adopted` are
     those of `transferred` that an earlier run had sent, and that were used as they stood. Only a
-    dry run measures the `round_trip_seconds` to the host.
+    dry run measures the `round_trip_seconds` to the host. `run` is empty where none could be
+    started, which `error` explains.
     Times are Unix seconds of the ledger's clock.
     """
 

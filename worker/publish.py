@@ -19,7 +19,7 @@ from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
-from siteferry.publish.lock import Lock
+from siteferry.publish.lock import Lock, Release
 from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
     JOURNAL_NAME,
@@ -85,9 +85,18 @@ class PublishStep:
                 lock, journal = taken, draft.journal
                 place_journal(session, draft.rename)
             _note_beginning(work, journal, wanted)
-            result = carry_out(session, work.base, journal, lock.keep, untouched=going_on is None)
-            _sweep(work, session, lock)
-            lock.release(work.member.run)
+            sweeps = not Findings(work.runtime.connection).is_swept(work.claim.facts["target"])
+            result = carry_out(
+                session,
+                work.base,
+                journal,
+                lock.keep,
+                untouched=going_on is None,
+                last=None if sweeps else Release(lock, work.member.run),
+            )
+            if sweeps:
+                _sweep(work, session, lock)
+                lock.release(work.member.run)
         if result.unset_modes:
             work.warn_once("chmod", result.unset_modes)
         seconds = round(result.mixed_seconds, 3)
@@ -254,10 +263,7 @@ def _done_earlier(work: Work, conflicts: Mapping[str, SiteferryError], wanted: W
 
 
 def _sweep(work: Work, session: Session, lock: Lock) -> None:
-    """Remove what dead runs have left here, if there can be any that is not known to be away."""
-    findings, target = Findings(work.runtime.connection), work.claim.facts["target"]
-    if findings.is_swept(target):
-        return
+    """Remove what dead runs have left here."""
     # Still with the lock: what is swept here must not be in somebody's publish.
     lock.keep()
     now, run = dt.datetime.now(dt.UTC), work.member.run
@@ -265,7 +271,7 @@ def _sweep(work: Work, session: Session, lock: Lock) -> None:
     if swept.removed:
         _log.info("removed what earlier runs had staged", runs=list(swept.removed))
     if swept.complete:
-        findings.note_swept(target, run)
+        Findings(work.runtime.connection).note_swept(work.claim.facts["target"], run)
 
 
 def _refused(work: Work, errors: Mapping[str, SiteferryError], wanted: Wanted) -> list[Outcome]:

@@ -85,6 +85,8 @@ def retry(options: GlobalOptions, run: str, detach: bool, as_json: bool, quiet: 
         if detach:
             click.echo(again)
             return
-        snapshots = launch.wait([again], as_json=as_json, quiet=quiet)
-        code = INTERRUPTED if snapshots is None else conclude(snapshots, json=as_json, many=False)
+        waited = launch.wait([again], as_json=as_json, quiet=quiet)
+        if waited.cut_short:
+            sys.exit(INTERRUPTED)
+        code = conclude(waited.snapshots, json=as_json, many=False)
     sys.exit(code)

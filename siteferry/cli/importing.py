@@ -11,19 +11,21 @@ import click
 
 from siteferry.cli.ad_hoc import ad_hoc_website, certificate_options
 from siteferry.cli.ad_hoc_password import with_password
+from siteferry.cli.fleet import Output, import_fleet
 from siteferry.cli.following import conclude
 from siteferry.cli.import_options import Rate, confirm_purge, run_options, what_options
 from siteferry.cli.launch import INTERRUPTED, Launch, launching
 from siteferry.cli.options import GlobalOptions
 from siteferry.cli.plan_file import read_plan
 from siteferry.cli.planning import plan_websites, refuse_other_plan
-from siteferry.websites import list_websites, load_website
+from siteferry.cli.selection import Selection, selection_options
+from siteferry.websites import Chosen
 from siteferry.websites.run_options import RunOptions
 
 
 @click.command("import")
 @click.argument("sites", nargs=-1, metavar="SITE... | DIR URL")
-@click.option("--all", "every", is_flag=True, help="All websites of the configuration.")
+@selection_options
 @click.option("--dry-run", is_flag=True, help="Show what would be done; nothing is changed.")
 @click.option(
     "--plan",
@@ -54,6 +56,7 @@ def import_command(
     /,
     sites: tuple[str, ...],
     every: bool,
+    groups: tuple[str, ...],
     dry_run: bool,
     plan_path: Path | None,
     ca_file: Path | None,
@@ -74,6 +77,10 @@ def import_command(
     siteferry import example shop --json
     siteferry import example --delete --dry-run
     siteferry import --all --detach --if-not-running
+    siteferry import 'client-*' --group shops
+
+    SITE may be a pattern (in quotes, or the shell takes it). Of several websites, one whose file is
+    wrong or whose target is held keeps no other from being imported: it is a row of the table.
 
     A directory and a URL need no configuration. The password comes from SITEFERRY_FTP_PASSWORD,
     SITEFERRY_FTP_PASSWORD_FILE, the credential store, or the terminal.
@@ -82,57 +89,63 @@ def import_command(
     siteferry import ./public ftps://u123456@ftp.example.com/public_html
     siteferry import ./public ftps://u123456@ftp.example.com/public_html --dry-run
     """
-    if bool(sites) == every:
-        raise click.UsageError("name at least one website, or --all (and not both)")
+    selection = Selection(sites, groups, every)
     wanted = run_options(**what)
     given = ad_hoc_website(sites, ca_file, fingerprint)
-    if given is not None and plan_path is not None:
-        raise click.UsageError("--plan is for websites that have a file")
+    if given is not None and groups:
+        raise click.UsageError("a URL and --group cannot go together")
+    if plan_path is not None and (given is not None or selection.many):
+        raise click.UsageError("--plan is for one website that has a file, by its name")
     settings = options.load()
     if detach and not dry_run and settings.redis.url is None:
         raise click.UsageError(
             "--detach needs a Redis that stays, with workers: set SITEFERRY_REDIS_URL or --redis"
         )
     supplied = with_password(given, settings) if given is not None else None
+    many = supplied is None and selection.many
     if supplied is not None:
-        websites = [supplied.ad_hoc.website()]
+        website = supplied.ad_hoc.website()
+        chosen = [Chosen(website.name, website)]
         wanted = replace(wanted, ad_hoc=supplied.ad_hoc)
     else:
-        names = list_websites(settings) if every else list(dict.fromkeys(sites))
-        websites = [load_website(name, settings) for name in names]
-    many = every or (supplied is None and len(sites) > 1)
+        chosen = selection.choose(settings)
     if dry_run:
         sys.exit(
             plan_websites(
-                options, settings, websites, wanted, as_json=as_json, many=many, supplied=supplied
+                options, settings, chosen, wanted, as_json=as_json, many=many, supplied=supplied
             )
         )
-    names = [website.name for website in websites]
+    names = [one.name for one in chosen]
     if plan_path is not None:
         wanted = _planned(plan_path, names, wanted)
     if wanted.purge_first:
         confirm_purge(names, yes=yes)
+    output = Output(as_json=as_json, quiet=quiet, detach=detach)
+    if many:
+        sys.exit(
+            import_fleet(options, settings, chosen, wanted, output, if_not_running=if_not_running)
+        )
+    websites = [one.website for one in chosen if one.website is not None]
     with launching(options, settings, websites, supplied) as launch:
         if wanted.expected is not None:
             refuse_other_plan(launch, websites[0], wanted)
-        started = (launch.start(w, wanted, if_not_running=if_not_running) for w in websites)
-        runs = [run for run in started if run is not None]
-        code = _follow(launch, runs, detach=detach, as_json=as_json, quiet=quiet, many=many)
+        run = launch.start(websites[0], wanted, if_not_running=if_not_running)
+        code = _follow(launch, run, output)
     sys.exit(code)
 
 
-def _follow(
-    launch: Launch, runs: list[str], *, detach: bool, as_json: bool, quiet: bool, many: bool
-) -> int:
-    if not runs:
-        if as_json:
-            click.echo("[]" if many else "null")
+def _follow(launch: Launch, run: str | None, output: Output) -> int:
+    if run is None:
+        if output.as_json:
+            click.echo("null")
         return 0
-    if detach:
-        click.echo("\n".join(runs))
+    if output.detach:
+        click.echo(run)
         return 0
-    snapshots = launch.wait(runs, as_json=as_json, quiet=quiet)
-    return INTERRUPTED if snapshots is None else conclude(snapshots, json=as_json, many=many)
+    waited = launch.wait([run], as_json=output.as_json, quiet=output.quiet)
+    if waited.cut_short:
+        return INTERRUPTED
+    return conclude(waited.snapshots, json=output.as_json, many=False)
 
 
 def _planned(path: Path, names: list[str], given: RunOptions) -> RunOptions:

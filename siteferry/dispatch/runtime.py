@@ -23,7 +23,7 @@ from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
-from siteferry.ledger.slots import SlotLedger
+from siteferry.ledger.slots import CONNECTS_PER_SECOND, SlotLedger
 from siteferry.log import get_logger
 from siteferry.settings import Settings
 from siteferry.settings.redis_tls import tls_of
@@ -46,7 +46,7 @@ class SharedSlots:
     """The ledger's slots in the form that the session pool asks for."""
 
     ledger: SlotLedger
-    connects_per_second: int
+    connects_per_second: int = CONNECTS_PER_SECOND
 
     def take(self, account: Account, address: str, token: str) -> bool:
         return self.ledger.take(

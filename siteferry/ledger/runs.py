@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from siteferry.errors import TargetHeld, UnknownRun
@@ -143,6 +144,28 @@ class Runs:
             warnings=[*answer[4], *_warnings(facts)] if details else [],
         )
 
+    def snapshots(self, runs: Sequence[str]) -> dict[str, Snapshot]:
+        """What the ledger knows now of each of `runs`, without details; what it does not know is
+        absent. Hundreds are one question and one answer."""
+        keys, client = self.connection.keys, self.connection.client
+        found: dict[str, Snapshot] = {}
+        for start in range(0, len(runs), _ROWS_AT_ONCE):
+            some = runs[start : start + _ROWS_AT_ONCE]
+
+            def read(some: Sequence[str] = some) -> list[Any]:
+                with client.pipeline(transaction=False) as pipe:
+                    pipe.time()
+                    for run in some:
+                        pipe.hgetall(keys.run(run))
+                    return list(pipe.execute())
+
+            (seconds, micros), *answers = self.connection.call(read)
+            now = seconds + micros / 1e6
+            for run, facts in zip(some, answers, strict=True):
+                if facts:
+                    found[run] = _snapshot(run, facts, now=now)
+        return found
+
     # -- what the plan leaves for the items that follow --------------------------------------------
 
     def keep_plan(
@@ -250,9 +273,9 @@ def _snapshot(
     facts: Mapping[str, str],
     *,
     now: float,
-    failures: Mapping[str, str],
-    workers: Mapping[str, str],
-    warnings: Sequence[str],
+    failures: Mapping[str, str] = MappingProxyType({}),
+    workers: Mapping[str, str] = MappingProxyType({}),
+    warnings: Sequence[str] = (),
 ) -> Snapshot:
     def number(name: str) -> int:
         return int(facts.get(name, "0"))

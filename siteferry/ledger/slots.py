@@ -10,6 +10,7 @@ from siteferry.ledger.connection import Connection
 from siteferry.ledger.keys import WANTED_MS
 
 LEASE_SECONDS = 5.0
+CONNECTS_PER_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class SlotLedger:
         *,
         most_account: int,
         most_address: int,
-        connects_per_second: int = 10,
+        connects_per_second: int = CONNECTS_PER_SECOND,
     ) -> bool:
         """Take a lease of the account and one of the address in one step; False: no room by what is
         configured and by what was learned, and word is left that a slot is wanted; or there were

@@ -6,7 +6,7 @@ import posixpath
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from siteferry.errors import (
     DocumentDamaged,
@@ -23,7 +23,7 @@ from siteferry.ftp.directories import (
 from siteferry.ftp.documents import exists, read_document, write_document
 from siteferry.ftp.permissions import chmod_warning, set_modes
 from siteferry.ftp.renames import Rename, rename_all
-from siteferry.ftp.replies import error_for
+from siteferry.ftp.replies import Reply, error_for
 from siteferry.ftp.sending import size_of
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
@@ -39,6 +39,16 @@ _RENAMES_A_BURST = 170
 T = TypeVar("T")
 
 _log = get_logger(__name__)
+
+
+class Farewell(Protocol):
+    """What is sent behind the last command of a publish, in the same round trip."""
+
+    def commands(self) -> list[str]:
+        """Asked for when everything before has been answered."""
+
+    def answered(self, replies: Sequence[Reply]) -> None:
+        """The replies to them."""
 
 
 @dataclass(slots=True)
@@ -142,6 +152,7 @@ def carry_out(
     clock: Callable[[], float] = time.monotonic,
     *,
     untouched: bool = False,
+    last: Farewell | None = None,
 ) -> Published:
     """Do all that the journal says and has not been done yet; it is removed last.
 
@@ -151,6 +162,7 @@ def carry_out(
     Args:
         may_go_on: called before each burst; raises when this worker must stop writing.
         untouched: the journal was written just now, so nothing of it can have been done.
+        last: travels with the journal's removal.
 
     Raises:
         SessionLost: the session is suspect; call again with another one.
@@ -164,21 +176,24 @@ def carry_out(
     may_go_on()
     remove_empty_directories(session, [base.live(path) for path in journal.empty])
     trash = [_staged(journal, a.trash) for a in (*journal.clear, *journal.remove)]
-    *some, last = [*_slices(trash)] or [[]]
-    for names in some:
+    *slices, names = [*_slices(trash)] or [[]]
+    for some in slices:
         may_go_on()
-        session.burst([f"DELE {path}" for path in names])
+        session.burst([f"DELE {path}" for path in some])
     # A journal that another worker has written since must not go.
     may_go_on()
     # Not from within: Pure-FTPd ends a session (421) whose directory has gone.
-    *_, removed, deleted = session.burst(
-        [
-            *(f"DELE {path}" for path in last),
-            f"CWD {base.path}",
-            f"RMD {journal.staging}",
-            f"DELE {base.journal}",
-        ]
-    )
+    farewell = last.commands() if last is not None else []
+    cleanup = [
+        *(f"DELE {path}" for path in names),
+        f"CWD {base.path}",
+        f"RMD {journal.staging}",
+        f"DELE {base.journal}",
+    ]
+    replies = session.burst([*cleanup, *farewell])
+    removed, deleted = replies[len(cleanup) - 2 : len(cleanup)]
+    if last is not None:
+        last.answered(replies[len(cleanup) :])
     if not removed.ok:
         # Something that the journal does not name is in it: transfers that were cut off.
         remove_tree(session, journal.staging)

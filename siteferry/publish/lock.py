@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from siteferry.errors import (
@@ -122,12 +122,25 @@ class Lock:
             published_by: the run in the manifest that stands on the server; this run where none
                 does.
         """
+        release = Release(self, published_by)
         try:
-            refusal = _rename(self.session, self.base, self.entry, published_by)
+            release.answered(self.session.burst(release.commands()))
         except SiteferryError as error:
             _log.warning("the lock on the server stays behind", error=str(error))
-            return
-        if refusal is not None:
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Giving `lock` back, for whoever sends the commands along with others; see `Lock.release`."""
+
+    lock: Lock
+    published_by: str
+
+    def commands(self) -> list[str]:
+        return _renaming(self.lock.base, self.lock.entry, self.published_by)
+
+    def answered(self, replies: Sequence[Reply]) -> None:
+        if refusal := _refusal(replies):
             _log.warning("the lock on the server was not ours any more", reply=refusal.text)
 
 
@@ -197,7 +210,15 @@ def _path(base: Base, entry: str) -> str:
 
 def _rename(session: Session, base: Base, old: str, new: str) -> Reply | None:
     """None: done; else the refusal."""
-    rnfr, rnto = session.burst([f"RNFR {_path(base, old)}", f"RNTO {_path(base, new)}"])
+    return _refusal(session.burst(_renaming(base, old, new)))
+
+
+def _renaming(base: Base, old: str, new: str) -> list[str]:
+    return [f"RNFR {_path(base, old)}", f"RNTO {_path(base, new)}"]
+
+
+def _refusal(replies: Sequence[Reply]) -> Reply | None:
+    rnfr, rnto = replies
     if rnfr.code >= 400:
         return rnfr
     return None if rnto.ok else rnto

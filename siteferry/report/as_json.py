@@ -16,11 +16,12 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
     """Give the object of one run. Seconds have three decimals, times are ISO 8601 in UTC.
 
     `exit_code`, `ended`, `publishing_since` and `publish_seconds` are None while they are not
-    known, `error` where the run as a whole met none. `adopted` files count as carried, too.
+    known, `error` where the run as a whole met none, `run` where none could be started. `adopted`
+    files count as carried, too.
     """
     carried = "uploaded" if snapshot.direction is Direction.IMPORT else "downloaded"
     return {
-        "run": snapshot.run,
+        "run": snapshot.run or None,
         "site": snapshot.site,
         "direction": snapshot.direction.value,
         "state": snapshot.state.value,

@@ -19,9 +19,9 @@ def report(snapshot: Snapshot, *, whole: bool = False) -> str:
     `whole` lists every failure and warning that the snapshot has, instead of the first 20 and 10.
     Names, messages and replies come from elsewhere, so they are masked and escaped.
     """
-    lines = [_headline(snapshot)]
+    lines = [headline(snapshot)]
     lines += (f"  {line}" for part in _PARTS for line in part(snapshot))
-    lines += (f"  {line}" for line in _failures(snapshot, whole))
+    lines += (f"  {line}" for line in failure_lines(snapshot, None if whole else MOST_FAILURES))
     lines += (f"  {line}" for line in _warnings(snapshot, whole))
     lines += (f"  next: {step}" for step in _next_step(snapshot))
     return "\n".join(one_line(line) for line in lines)
@@ -67,7 +67,8 @@ def one_line(text: str) -> str:
     return printable(redact(text))
 
 
-def _headline(snapshot: Snapshot) -> str:
+def headline(snapshot: Snapshot) -> str:
+    """`example: incomplete, nothing was published`."""
     took = figures.human_duration(snapshot.seconds)
     match snapshot.state:
         case RunState.DONE:
@@ -141,8 +142,10 @@ def _error(snapshot: Snapshot) -> Iterator[str]:
 _PARTS = (_counts, _mixed, _workers, _error)
 
 
-def _failures(snapshot: Snapshot, whole: bool) -> Iterator[str]:
-    shown = snapshot.failures if whole else snapshot.failures[:MOST_FAILURES]
+def failure_lines(snapshot: Snapshot, most: int | None) -> Iterator[str]:
+    """The first `most` files (None: all) that were not carried, with the server's own words, and
+    how many more there are."""
+    shown = snapshot.failures[:most]
     for failure in shown:
         tries = f" ({failure.attempts} attempts)" if failure.attempts > 1 else ""
         yield f"failed: {failure.path}: {failure.error}{tries}"
@@ -150,7 +153,7 @@ def _failures(snapshot: Snapshot, whole: bool) -> Iterator[str]:
             yield f"  the server said: {failure.reply}"
     # The ledger may hold fewer failures than it counts.
     known = max(snapshot.failed, len(snapshot.failures))
-    yield from _rest(snapshot, known - len(shown), whole)
+    yield from _rest(snapshot, known - len(shown), most is None)
 
 
 def _warnings(snapshot: Snapshot, whole: bool) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from siteferry.report import figures
+from siteferry.report.as_json import run_object
 from siteferry.report.as_text import one_line
 from siteferry.run import Snapshot
 from siteferry.tree.plan_digest import Step
@@ -108,9 +109,10 @@ def plan_object(plan: Plan) -> dict[str, object]:
     }
 
 
-def dumps(plans: Sequence[Plan], many: bool) -> str:
-    """One line of JSON: a list if `many`, else the object of the only plan."""
-    objects = [plan_object(plan) for plan in plans]
+def dumps(results: Sequence[Plan | Snapshot], many: bool) -> str:
+    """One line of JSON: a list if `many`, else the object of the only one. A website that could
+    not be planned is there as in the report of an import."""
+    objects = [plan_object(one) if isinstance(one, Plan) else run_object(one) for one in results]
     return json.dumps(objects if many else objects[0])
 
 

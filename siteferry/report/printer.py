@@ -6,8 +6,12 @@ import sys
 import time
 from typing import Protocol, Self, TextIO
 
+from siteferry.report.fleet_lines import FleetLines
 from siteferry.report.lines import LinePrinter
 from siteferry.run import Snapshot
+
+MOST_APART = 6
+"""Runs whose progress is shown one by one."""
 
 
 class Printer(Protocol):
@@ -48,8 +52,10 @@ def progress_stream(json: bool) -> TextIO:
     return sys.stderr if json else sys.stdout
 
 
-def choose_printer(stream_isatty: bool, json: bool, quiet: bool) -> Printer:
+def choose_printer(stream_isatty: bool, json: bool, quiet: bool, runs: int = 1) -> Printer:
     """Give a bar for a terminal, lines for anything else, nothing if `quiet`.
+
+    For more than MOST_APART runs it shows their sums, and of those that go on only a few.
 
     `stream_isatty` tells whether `progress_stream(json)`, where it will print, is a terminal.
     """
@@ -60,8 +66,11 @@ def choose_printer(stream_isatty: bool, json: bool, quiet: bool) -> Printer:
         from rich.console import Console
 
         from siteferry.report.bar import ProgressBar
+        from siteferry.report.fleet_bar import FleetBar
 
         console = Console(file=stream)
         if not console.is_dumb_terminal:
-            return ProgressBar(console)
+            return FleetBar(console, runs) if runs > MOST_APART else ProgressBar(console)
+    if runs > MOST_APART:
+        return FleetLines(stream, time.monotonic, runs)
     return LinePrinter(stream, time.monotonic)

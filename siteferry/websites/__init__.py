@@ -2,6 +2,7 @@
 
 from siteferry.settings.expansion import EnvironmentText
 from siteferry.settings.references import CredentialReference
+from siteferry.websites.choosing import Chosen, choose_websites
 from siteferry.websites.loading import (
     examine_website,
     list_websites,
@@ -29,6 +30,7 @@ __all__ = [
     "USERNAME_KEY",
     "AfterStep",
     "Chmod",
+    "Chosen",
     "CredentialReference",
     "Delete",
     "DeleteLimit",
@@ -41,6 +43,7 @@ __all__ = [
     "Website",
     "account",
     "check_sources",
+    "choose_websites",
     "examine_website",
     "list_websites",
     "load_website",

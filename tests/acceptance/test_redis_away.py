@@ -129,6 +129,7 @@ def test_a_run_that_redis_has_lost_before_publishing_leaves_the_live_site_and_is
     with site.installation.process("worker") as worker:
         with site.installation.process("import", "example") as command:
             hold.wait()
+            wait_until_said(site.installation, "import", "example transferring")
             lose(redis_server, how)
             ended = the_end_of(site, command.wait(30))
         assert_clear(
@@ -136,7 +137,8 @@ def test_a_run_that_redis_has_lost_before_publishing_leaves_the_live_site_and_is
             ended,
             7,
             "Redis has lost its data, and with it run ",
-            "nothing of example was published, the live site is as it was",
+            "which was transferring when last seen",
+            "unless it had begun to publish since, example is as it was",
             "Run the same import again",
             secrets=[PASSWORD],
         )
@@ -157,6 +159,7 @@ def test_a_run_that_redis_has_lost_while_publishing_is_finished_by_the_next_impo
     with site.installation.process("worker") as worker:
         with site.installation.process("import", "example") as command:
             hold.wait()
+            wait_until_said(site.installation, "import", "example publishing")
             lose(redis_server, "flushed")
             ended = the_end_of(site, command.wait(30))
         assert_clear(

@@ -54,7 +54,8 @@ def test_a_publish_that_was_done_and_not_told_is_told_exactly_by_the_next_attemp
 def test_a_publish_that_another_machine_has_begun_is_not_overwritten(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Machines that share no ledger: the other's journal came while this run transferred."""
+    """Machines that share no ledger: the other's journal came while this run transferred. It is
+    finished, and this run publishes nothing."""
     site.publish()
     write_tree(site.source, {"index.html": "of the first"})
     first = make_worker(site.installation, site.redis)
@@ -75,6 +76,7 @@ def test_a_publish_that_another_machine_has_begun_is_not_overwritten(
     site.redis.flush()  # another machine's ledger
     write_tree(site.source, {"index.html": "of the second"})
     second = make_worker(site.installation, site.redis)
+    second.sleep = lambda _seconds: None
     run = start(second)
     work_off(second, run, lambda: second.runs.state(run) is RunState.PUBLISHING)
     shutil.move(hidden, staged)
@@ -83,7 +85,10 @@ def test_a_publish_that_another_machine_has_begun_is_not_overwritten(
     ended = work_off(second, run)
     second.pool.close_idle(everything=True)
     assert ended.state is RunState.FAILED
-    assert journal.read_bytes() == kept
+    assert ended.error is not None
+    assert ended.error.exit_code == 5
+    assert not journal.exists()
+    assert (site.live / "index.html").read_text() == "of the first"
     done = site.run()
     assert done.state is RunState.DONE
     assert (site.live / "index.html").read_text() == "of the second"
