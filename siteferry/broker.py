@@ -18,8 +18,10 @@ from celery import Celery
 from kombu.transport import redis as kombu_redis
 
 from siteferry.errors import LedgerUnreachable
+from siteferry.ledger.refusals import refusal
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret
+from siteferry.settings.redis_tls import RedisTls
 
 SHARED_QUEUE = "siteferry.work"
 TASKS = {
@@ -47,6 +49,7 @@ class Broker:
     """A Celery application and how to send to it."""
 
     app: Celery
+    user: str = ""
 
     def send(self, members: Sequence[Member], node: str | None = None) -> None:
         """Send what may run now; the first of several goes to `node`'s own queue.
@@ -63,8 +66,14 @@ class Broker:
                     task_id=f"{member.run}.{member.item}.{member.attempt}",
                     queue=queue(name),
                 )
-            except (kombu.exceptions.OperationalError, redis.exceptions.RedisError) as error:
-                raise LedgerUnreachable(f"Redis takes no message: {error}") from error
+            except redis.exceptions.RedisError as error:
+                raise refusal(error, self.user) or _takes_no_message(error) from error
+            except kombu.exceptions.OperationalError as error:
+                raise _takes_no_message(error) from error
+
+
+def _takes_no_message(error: Exception) -> LedgerUnreachable:
+    return LedgerUnreachable(f"Redis takes no message: {error}")
 
 
 def make_broker(
@@ -72,16 +81,21 @@ def make_broker(
     *,
     username: str | None = None,
     password: Secret | None = None,
+    tls: RedisTls | None = None,
     prefix: str = "siteferry:",
 ) -> Broker:
     """Make the Celery application for a Redis URL (`redis://`, `rediss://`, `unix://`).
 
     Messages are JSON and acknowledged late; there is no result backend: the ledger knows.
+
+    Args:
+        tls: for `rediss://`; see `siteferry.settings.redis_tls.tls_of`.
     """
     guard_kombu()
     app = Celery("siteferry", include=["scheduler.tasks", "worker.tasks"])
     app.conf.update(
         broker_url=_kombu_url(url, username, password),
+        broker_use_ssl=tls.options() if tls is not None else None,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
             "global_keyprefix": prefix,
@@ -112,7 +126,7 @@ def make_broker(
         worker_enable_remote_control=True,
         enable_utc=True,
     )
-    return Broker(app)
+    return Broker(app, username or "")
 
 
 def guard_kombu() -> None:
@@ -122,17 +136,19 @@ def guard_kombu() -> None:
     Put in terms of a lost connection, which Celery survives, the worker reconnects; the message
     stays in `unacked`, and its second delivery fails to claim. A test restarts Redis in the middle
     of a task. docs/decisions/0002 tells why not an older release.
+
+    And keep it from CLIENT SETINFO, a right that none of our users has (config/redis-users.acl).
     """
     if kombu.__version__ != "5.7.0" or getattr(kombu_redis, "_siteferry_guard", False):
         return
     original_parameters = kombu_redis.Channel._connparams
     original_restore = kombu_redis.QoS.restore_unacked
 
-    def _connparams(self: object, asynchronous: bool = False) -> object:
+    def _connparams(self: object, asynchronous: bool = False) -> dict[str, object]:
         connection = getattr(self, "connection", None)
         if connection is None or connection.client is None:
             raise redis.exceptions.ConnectionError("the channel is closed")
-        return original_parameters(self, asynchronous)
+        return {**original_parameters(self, asynchronous), "driver_info": None}
 
     def restore_unacked(self: object, client: object = None) -> object:
         try:
@@ -161,13 +177,14 @@ def end_polling(channel: Any) -> None:
 
 def _kombu_url(url: str, username: str | None, password: Secret | None) -> str:
     parts = urllib.parse.urlsplit(url)
+    login = ""
+    if username or password:
+        login = urllib.parse.quote(username or "", safe="")
+        if password:
+            login += ":" + urllib.parse.quote(password.reveal(), safe="")
+        login += "@"
     if parts.scheme == "unix":
         database = urllib.parse.parse_qs(parts.query).get("db", ["0"])[0]
-        return f"redis+socket://{parts.path}?virtual_host={database}"
-    if not (username or password):
-        return url
-    login = urllib.parse.quote(username or "", safe="")
-    if password:
-        login += ":" + urllib.parse.quote(password.reveal(), safe="")
+        return f"redis+socket://{login}{parts.path}?virtual_host={database}"
     host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{host}"))
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}{host}"))

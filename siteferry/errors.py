@@ -43,6 +43,7 @@ SiteferryError
 │   ├── RunNotEnding                       it cannot be ended any more
 │   └── RunCancelled              exit 8
 ├── LedgerUnreachable           transient, exit 7   Redis does not answer
+├── RunLost                       exit 7   Redis has lost the run that was under way
 ├── NoWorker                      exit 7
 ├── UnknownRun                    exit 2
 ├── LeaseLost                   transient  this worker no longer holds the item it works on
@@ -302,6 +303,12 @@ class LedgerUnreachable(SiteferryError):
     """Redis does not answer."""
 
     transient = True
+    exit_code = 7
+
+
+class RunLost(SiteferryError):
+    """Redis has lost its data, and with it a run that was under way."""
+
     exit_code = 7
 
 

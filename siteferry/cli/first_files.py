@@ -24,7 +24,13 @@ redis:
   # username: siteferry
   # password: ${credential:redis/PASSWORD}   # or ${VAR}; SITEFERRY_REDIS_PASSWORD goes before
   # password_file: /run/secrets/redis-password
+  # ca_file: /etc/ssl/our-authority.pem      # for rediss://; default: the system's authorities
+  # cert_file: /etc/siteferry/redis.pem      # our own, for a server that asks for one
+  # key_file: /etc/siteferry/redis.key
+  # verify: true                     # false: any certificate is accepted
   key_prefix: "siteferry:"
+  keep_runs: 30d                     # how long a run is known after its end; at least 1h
+  patience_seconds: 10               # how long a command waits for a Redis that is away
 
 credentials:
   backend: file                      # file, environment, mounted, vault, aws, gcp, azure, chain:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from siteferry.cli.lost_run import lost
 from siteferry.errors import NoWorker
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import Runs
@@ -52,11 +53,13 @@ def follow(
 
     Raises:
         NoWorker: a run waits, and for ten seconds no worker has answered.
+        RunLost: the ledger knew a run, and knows it no more.
         UnknownRun, LedgerUnreachable: from the ledger.
     """
     runs, slots = Runs(connection), SlotLedger(connection)
     live = list(dict.fromkeys(names))
     ended: dict[str, Snapshot] = {}
+    seen: dict[str, Snapshot] = {}
     alone_since: float | None = None
     looks = 0
     stream = progress_stream(json)
@@ -65,8 +68,11 @@ def follow(
             check()
             waiting = False
             found = runs.snapshots(live)
+            if gone := [seen[name] for name in live if name in seen and name not in found]:
+                raise lost(gone)
             for name in live:
                 snapshot = found.get(name) or runs.snapshot(name)  # which says that it is unknown
+                seen[name] = snapshot
                 if snapshot.state.ended:
                     ended[name] = runs.snapshot(name)
                     printer.close(snapshot)

@@ -101,6 +101,7 @@ class Launch:
                 self.ledger.url,
                 username=self.ledger.username,
                 password=self.ledger.password,
+                tls=self.ledger.tls,
                 prefix=self.settings.redis.key_prefix,
             )
         return start_import(self.ledger.connection, self._broker, website, options, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,7 @@ from siteferry.embedded.server import EmbeddedServer
 from siteferry.ledger.connection import Connection, connect
 from siteferry.secret import Secret
 from siteferry.settings import Settings
-
-PATIENCE_SECONDS = 10.0
-"""How long a command waits for a Redis that is away before it says so and ends with 7."""
+from siteferry.settings.redis_tls import RedisTls, tls_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class Ledger:
     url: str
     username: str | None
     password: Secret | None
+    tls: RedisTls | None
     embedded: bool
     check: Callable[[], None]
     """To be called while a command waits: starts a private server that has died again."""
@@ -39,29 +39,50 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
     """
     if settings.redis.url is None:
         with EmbeddedServer(settings.state_dir) as server:
-            yield _ledger(settings, server.url, None, None, True, server.check)
+            connection = connect(
+                server.url,
+                prefix=settings.redis.key_prefix,
+                patience_seconds=settings.redis.patience_seconds,
+                keep_seconds=settings.redis.keep_runs,
+            )
+            yield Ledger(connection, server.url, None, None, None, True, server.check)
         return
+    url, username = settings.redis.url, settings.redis.username
     password = resolve_redis_password(Stores(settings))
-    username = settings.redis.username
-    yield _ledger(settings, settings.redis.url, username, password, False, _nothing)
+    tls = tls_of(settings.redis, url)
+    connection = _connect(settings, url, password, tls, settings.redis.patience_seconds)
+    yield Ledger(connection, url, username, password, tls, False, _nothing)
 
 
-def _ledger(
+def wait_for_redis(settings: Settings, url: str) -> None:
+    """Wait for a Redis that is away, for ever, saying so once; for a worker, before it begins.
+
+    Raises:
+        LedgerUnreachable: it answers, and refuses us.
+        ConfigurationError, CredentialError: the files for TLS or the password are not to be had.
+    """
+    password = resolve_redis_password(Stores(settings))
+    connection = _connect(settings, url, password, tls_of(settings.redis, url), math.inf)
+    connection.call(connection.client.ping)
+    connection.client.close()
+
+
+def _connect(
     settings: Settings,
     url: str,
-    username: str | None,
     password: Secret | None,
-    embedded: bool,
-    check: Callable[[], None],
-) -> Ledger:
-    connection = connect(
+    tls: RedisTls | None,
+    patience_seconds: float,
+) -> Connection:
+    return connect(
         url,
-        username=username,
+        username=settings.redis.username,
         password=password,
+        tls=tls,
         prefix=settings.redis.key_prefix,
-        patience_seconds=PATIENCE_SECONDS,
+        patience_seconds=patience_seconds,
+        keep_seconds=settings.redis.keep_runs,
     )
-    return Ledger(connection, url, username, password, embedded, check)
 
 
 def _nothing() -> None:

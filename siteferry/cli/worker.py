@@ -35,11 +35,12 @@ def worker(options: GlobalOptions, concurrency: int | None, events: bool) -> Non
             next_step="Give --redis URL or SITEFERRY_REDIS_URL; `siteferry import` without them "
             "brings its own worker along.",
         )
+    from siteferry.cli.ledger_access import wait_for_redis
     from siteferry.log import log_uncaught
     from worker.process import run_worker
 
     log_uncaught()
-
+    wait_for_redis(settings, settings.redis.url)
     sys.exit(
         run_worker(
             settings,

@@ -27,6 +27,7 @@ from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import CONNECTS_PER_SECOND, SlotLedger
 from siteferry.log import get_logger
 from siteferry.settings import Settings
+from siteferry.settings.redis_tls import tls_of
 from siteferry.tree.content_hashes import ContentHashes, NoCache
 from siteferry.tree.hash_cache import HashCache
 from siteferry.websites import Website, load_website
@@ -208,7 +209,9 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
     username, prefix = settings.redis.username, settings.redis.key_prefix
     stores = Stores(settings)
     password = resolve_redis_password(stores)
-    connection = connect(redis_url, username=username, password=password, prefix=prefix)
+    tls = tls_of(settings.redis, redis_url)
+    connection = connect(redis_url, username=username, password=password, tls=tls, prefix=prefix)
+    broker = make_broker(redis_url, username=username, password=password, tls=tls, prefix=prefix)
     slots = SlotLedger(connection)
     pool = SessionPool(
         SharedSlots(slots, settings.connects_per_second),
@@ -221,7 +224,7 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
         settings=settings,
         node=node,
         connection=connection,
-        broker=make_broker(redis_url, username=username, password=password, prefix=prefix),
+        broker=broker,
         pool=pool,
         items=Items(connection),
         runs=Runs(connection),

@@ -53,11 +53,15 @@ class StoppedAccounts:
         seconds = min(FIRST_STOP_SECONDS * 2 ** (refusals - 1), LONGEST_STOP_SECONDS)
         fields = {"since": now, "until": now + seconds, "refusals": refusals, "reply": reply}
         key, client = self.connection.keys.stopped(account), self.connection.client
+        index = self.connection.keys.stops()
 
         def write() -> None:
             with client.pipeline(transaction=True) as pipe:
                 pipe.hset(key, mapping=fields)
                 pipe.expire(key, seconds + REMEMBERED_SECONDS)
+                pipe.zadd(index, {account: now + seconds})
+                pipe.zremrangebyscore(index, "-inf", now)
+                pipe.expire(index, LONGEST_STOP_SECONDS + REMEMBERED_SECONDS)
                 pipe.execute()
 
         self.connection.call(write)
@@ -69,12 +73,10 @@ class StoppedAccounts:
 
     def every(self) -> list[Stop]:
         """Every account that is stopped now, by name."""
-        keys, client = self.connection.keys, self.connection.client
-        pattern = keys.stopped("*")
-        begin, end = pattern.split("*")
-        found = self.connection.call(lambda: list(client.scan_iter(match=pattern, count=500)))
-        names = sorted(key.removeprefix(begin).removesuffix(end) for key in found)
-        return [stop for name in names if (stop := self.find(name)) is not None]
+        index, client = self.connection.keys.stops(), self.connection.client
+        now = self._now()
+        names = self.connection.call(lambda: client.zrangebyscore(index, f"({now}", "+inf"))
+        return [stop for name in sorted(names) if (stop := self.find(name)) is not None]
 
     def _read(self, account: str) -> Stop | None:
         key, client = self.connection.keys.stopped(account), self.connection.client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,11 +11,15 @@ from typing import Any, TypeVar
 
 import redis
 import redis.exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from siteferry.errors import LedgerUnreachable
-from siteferry.ledger.keys import Keys
+from siteferry.ledger.keys import LIVE_SECONDS, Keys
+from siteferry.ledger.outage import Outage, pauses
+from siteferry.ledger.refusals import is_away, refusal, unreachable
 from siteferry.log import get_logger
 from siteferry.secret import Secret
+from siteferry.settings.redis_tls import RedisTls
 
 T = TypeVar("T")
 
@@ -27,6 +32,7 @@ _SCRIPTS = (
     "report",
     "release",
     "fail",
+    "note",
     "sweep",
     "bury",
     "beat_node",
@@ -50,6 +56,11 @@ class Connection:
     keys: Keys
     patience_seconds: float
     scripts: dict[str, Any] = field(default_factory=dict)
+    scheme: str = "redis"
+    user: str = ""
+    keep_seconds: int = LIVE_SECONDS
+    """How long runs that are started here are known after their end."""
+    outage: Outage = field(default_factory=Outage)
 
     def call(self, action: Callable[[], T]) -> T:
         """Do `action`, again and again while Redis cannot be reached, for `patience_seconds`.
@@ -58,25 +69,27 @@ class Connection:
             LedgerUnreachable: it stayed away, or it refuses us.
         """
         deadline = time.monotonic() + self.patience_seconds
-        pause = 0.1
+        looks = pauses(random.random)
+        in_vain = False
         while True:
+            pause = next(looks)
             try:
-                return action()
-            except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as e:
-                raise LedgerUnreachable(
-                    "Redis refuses the user name or password",
-                    reply=str(e),
-                    next_step="Check SITEFERRY_REDIS_URL and SITEFERRY_REDIS_PASSWORD.",
-                ) from e
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                answer = action()
+            except redis.exceptions.RedisError as error:
+                refused = refusal(error, self.user)
+                if refused is not None:
+                    raise refused from error
+                if not is_away(error):
+                    raise
                 if time.monotonic() + pause > deadline:
-                    raise LedgerUnreachable(
-                        f"Redis cannot be reached: {error}",
-                        next_step="Start it, or check --redis and SITEFERRY_REDIS_URL.",
-                    ) from error
-                _log.warning("Redis is away, trying again", pause_seconds=pause)
+                    raise unreachable(error, self.scheme) from error
+                if in_vain:
+                    self.outage.lasts(error, self.patience_seconds)
+                in_vain = True
+            else:
+                self.outage.over()
+                return answer
             time.sleep(pause)
-            pause = min(pause * 2, 2.0)
 
     def run_script(self, name: str, *arguments: object) -> Any:
         """Run one of our Lua scripts; the key prefix is its first argument."""
@@ -89,27 +102,38 @@ def connect(
     *,
     username: str | None = None,
     password: Secret | None = None,
+    tls: RedisTls | None = None,
     prefix: str = "siteferry:",
     patience_seconds: float = 30.0,
+    keep_seconds: int = LIVE_SECONDS,
 ) -> Connection:
     """Prepare a connection; nothing is sent before the first call.
 
     Args:
         url: `redis://`, `rediss://` or `unix://` without a password.
+        tls: for `rediss://`; see `siteferry.settings.redis_tls.tls_of`.
         patience_seconds: how long each call waits for a Redis that is away.
+        keep_seconds: how long runs that are started with it are known after their end.
     """
-    secrets: dict[str, Any] = {}
+    options: dict[str, Any] = tls.options() if tls is not None else {}
     if username:
-        secrets["username"] = username
+        options["username"] = username
     if password:
-        secrets["password"] = password.reveal()
+        options["password"] = password.reveal()
+    if tls is not None and not tls.verify:
+        _log.warning("the certificate of Redis is NOT checked: redis.verify is false", url=url)
     client = redis.Redis.from_url(
         url,
         decode_responses=True,
         socket_timeout=15,
         socket_connect_timeout=5,
         health_check_interval=30,
-        **secrets,
+        # One loop that waits is enough: with redis-py's own, a server that hangs takes four times
+        # as long to be noticed.
+        retry=Retry(NoBackoff(), 0),
+        # CLIENT SETINFO would need a right that is none of our users' business.
+        driver_info=None,
+        **options,
     )
     folder = resources.files("siteferry.ledger").joinpath("lua")
     prelude = folder.joinpath("prelude.lua").read_text("utf-8")
@@ -117,4 +141,7 @@ def connect(
         name: client.register_script(prelude + folder.joinpath(f"{name}.lua").read_text("utf-8"))
         for name in _SCRIPTS
     }
-    return Connection(client, Keys(prefix), patience_seconds, scripts)
+    scheme = url.partition(":")[0]
+    return Connection(
+        client, Keys(prefix), patience_seconds, scripts, scheme, username or "", keep_seconds
+    )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from siteferry.ledger.connection import Connection
-from siteferry.ledger.keys import RUN_SECONDS, SWEPT_SECONDS
+from siteferry.ledger.keys import LIVE_SECONDS, SWEPT_SECONDS
 
 _ROWS_A_WRITE = 5000
 
@@ -29,7 +29,7 @@ class Findings:
     def leave_behind(self, target: str, run: str) -> None:
         """From now on it is this run."""
         key, client = self.connection.keys.left(target), self.connection.client
-        self.connection.call(lambda: client.set(key, run, ex=RUN_SECONDS))
+        self.connection.call(lambda: client.set(key, run, ex=LIVE_SECONDS))
 
     def is_swept(self, target: str) -> bool:
         """Whether some run has removed what dead ones left at this target, within a day, and every
@@ -93,7 +93,7 @@ class Findings:
         def write(some: Sequence[tuple[str, str]]) -> None:
             with client.pipeline(transaction=True) as pipe:
                 pipe.hset(key, mapping=dict(some))
-                pipe.expire(key, RUN_SECONDS)
+                pipe.expire(key, LIVE_SECONDS)
                 pipe.execute()
 
         for start in range(0, len(items), _ROWS_A_WRITE):

@@ -1,13 +1,16 @@
 """The names of all Redis keys. `lua/prelude.lua` builds the same names; a test compares the two.
 
-All begin with the configured prefix (default `siteferry:`). "with the run" means: the key is
-removed, or expires, together with the run that it belongs to (RUN_SECONDS after its last change).
+All begin with the configured prefix (default `siteferry:`). A run that lives expires LIVE_SECONDS
+after something has happened to it; one that has ended, after what `redis.keep_runs` was when it
+began. "with the run" means: the key is removed, or expires, together with it. "none" says that the
+key has no time to live, and why it does not grow. Another test runs imports, and compares type and
+lifetime of all that it finds with this table.
 
 | key | type | meaning | lifetime |
 | --- | --- | --- | --- |
-| runs | zset | run -> time of creation | an entry goes when its run has expired |
-| live | set | runs that have not ended | an entry goes when its run ends or is gone |
-| run:R | hash | site, direction, state, account, target, counts, times, error | RUN_SECONDS |
+| runs | zset | run -> time of creation | none: an entry goes when its run has expired |
+| live | set | runs that have not ended | none: an entry goes when its run ends or is gone |
+| run:R | hash | site, direction, state, account, target, counts, times, error | see above |
 | run:R:items | hash | item -> body (JSON) of every item that is not finished | with the run |
 | run:R:attempts | hash | item -> the attempt that may claim it | with the run |
 | run:R:fruitless | hash | item -> attempts in a row without progress | with the run |
@@ -29,26 +32,42 @@ removed, or expires, together with the run that it belongs to (RUN_SECONDS after
 | account:A | hash | limit: what is configured; address: where it is | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
+| stops | zset | stopped account -> until when | a day after the last of them |
 | account:A:window | hash | member -> "node time" of what runs | none: holds only that |
 | account:A:turns | list | runs of the account that have waiting items, in turn | none: as above |
 | beats | zset | "member" -> time of the last heartbeat of a claimed attempt | none: as above |
 | delayed | zset | "run item" -> time when it may wait for the window again | none: as above |
 | slots:account:A | zset | lease -> expiry | none: expired leases are dropped at each take |
 | slots:address:I | zset | lease -> expiry | none: as above |
-| logins:account:A | zset | those of its leases whose login is not answered yet | as above |
-| logins:address:I | zset | those of its leases whose login is not answered yet | as above |
+| logins:account:A | zset | those of its leases whose login is not answered yet | none: as above |
+| logins:address:I | zset | those of its leases whose login is not answered yet | none: as above |
 | limits:account:A | hash | what the host has admitted and refused | ACCOUNT_SECONDS |
 | limits:address:I | hash | the same for the address; configured: its limit | ACCOUNT_SECONDS |
-| address:I:accounts | zset | accounts with items there -> when their turn began | none: as above |
+| address:I:accounts | zset | accounts with items -> when their turn began | none: idle ones go |
 | address:I:connects | zset | leases of the last second -> time | two seconds |
 | wanted:account:A | string | a worker waits for a slot of the account | WANTED_MS |
 | wanted:address:I | string | a worker waits for a slot of the address | WANTED_MS |
-| target:T | string | the run that holds the target | with its run's state |
-| target:T:left | string | the run whose staged files the next one may use | RUN_SECONDS |
+| target:T | string | the run that holds the target | none: goes when its run ends |
+| target:T:left | string | the run whose staged files the next one may use | with that run |
 | target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
-| nodes | zset | worker process -> time of its last heartbeat | dropped after a minute |
+| nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
+
+Celery's keys are kombu's own affair. They have the prefix as well:
+
+| key | type | meaning | lifetime |
+| --- | --- | --- | --- |
+| siteferry.work | list | messages that any worker may take | none: the window bounds it |
+| siteferry.node.N | list | messages for worker process N | none: goes when it is read, or N dies |
+| unacked | hash | messages that workers carry, by delivery tag | none: holds only those |
+| unacked_index | zset | delivery tag -> when it was given out | none: as above |
+| unacked_mutex | string | who looks for messages of vanished workers | five minutes |
+| _kombu.binding.E | set | queues bound to exchange E | none: queues that expire are swept |
+| _kombu.binding_permanent.E | set | those of them that do not expire | none: as above |
+| _kombu.binding_deadlines | zset | exchange -> when its bindings may go | none: as above |
+| Q.celery.pidbox | list | orders for a worker, or answers to who asked | x-expires of the queue |
+| celeryev.Q | list | events for one listener | x-expires of the queue |
 """
 
 from __future__ import annotations
@@ -56,7 +75,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-RUN_SECONDS = 30 * 24 * 3600
+LIVE_SECONDS = 30 * 24 * 3600
+"""How long a run is known that has not ended, after anything has happened to it."""
 ACCOUNT_SECONDS = 90 * 24 * 3600
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
@@ -193,6 +213,9 @@ class Keys:
 
     def swept(self, target: str) -> str:
         return f"{self.prefix}target:{target}:swept"
+
+    def stops(self) -> str:
+        return f"{self.prefix}stops"
 
     def nodes(self) -> str:
         return f"{self.prefix}nodes"

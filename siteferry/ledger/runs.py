@@ -12,7 +12,7 @@ from typing import Any
 from siteferry.errors import TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Kept, members
-from siteferry.ledger.keys import RUN_SECONDS, target_digest
+from siteferry.ledger.keys import LIVE_SECONDS, target_digest
 from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
 
 _MOST_FAILURES = 10_000
@@ -53,6 +53,7 @@ class Runs:
             "on_failure": new.on_failure,
             "options": json.dumps(new.options),
             "dry_run": int(bool(new.options.get("dry_run"))),
+            "keep_seconds": self.connection.keep_seconds,
         }
         ok, answer = self.connection.run_script(
             "start",
@@ -97,8 +98,7 @@ class Runs:
 
     def set_fields(self, run: str, fields: Mapping[str, str | int | float]) -> None:
         """Write facts of a run that no item's end depends on."""
-        key = self.connection.keys.run(run)
-        self.connection.call(lambda: self.connection.client.hset(key, mapping=dict(fields)))
+        self.connection.run_script("note", run, json.dumps(dict(fields)), 0)
 
     def warn(self, run: str, texts: Sequence[str]) -> None:
         """Replace the warnings of the run's plan."""
@@ -108,8 +108,8 @@ class Runs:
     def warn_once(self, run: str, about: str, text: str) -> bool:
         """Add a warning, unless the run has one `about` the same (False): several workers may have
         it."""
-        key, client = self.connection.keys.run(run), self.connection.client
-        return bool(self.connection.call(lambda: client.hsetnx(key, f"{_WARNING}{about}", text)))
+        fields = json.dumps({f"{_WARNING}{about}": text})
+        return bool(self.connection.run_script("note", run, fields, 1))
 
     def snapshot(self, run: str, *, details: bool = True) -> Snapshot:
         """What the ledger knows of a run now; without `details` no failures, workers, warnings.
@@ -181,7 +181,7 @@ class Runs:
         while some := dict(islice(parts, _ROWS_AT_ONCE)):
             self._write_some(key, some)
         text = json.dumps(tree)
-        self.connection.call(lambda: client.set(keys.tree(run), text, ex=RUN_SECONDS))
+        self.connection.call(lambda: client.set(keys.tree(run), text, ex=LIVE_SECONDS))
 
     def previous_parts(self, run: str, directories: Sequence[str]) -> dict[str, str]:
         """The last manifest's parts for these directories; one that it did not know is absent."""
@@ -248,7 +248,7 @@ class Runs:
         def write() -> None:
             with client.pipeline(transaction=True) as pipe:
                 pipe.hset(key, mapping=dict(rows))
-                pipe.expire(key, RUN_SECONDS)
+                pipe.expire(key, LIVE_SECONDS)
                 pipe.execute()
 
         self.connection.call(write)
@@ -260,7 +260,7 @@ class Runs:
             with client.pipeline(transaction=True) as pipe:
                 pipe.delete(key)
                 pipe.rpush(key, *values)
-                pipe.expire(key, RUN_SECONDS)
+                pipe.expire(key, LIVE_SECONDS)
                 pipe.execute()
 
         self.connection.call(write)

@@ -13,7 +13,15 @@ from siteferry.settings.document import Positions
 from siteferry.settings.redis_url import split_redis_url
 from siteferry.settings.references import CredentialReference
 from siteferry.settings.stores import CredentialSettings
-from siteferry.settings.values import ByteSize, HiddenText, Host, LocalPath, Part, wrong
+from siteferry.settings.values import (
+    ByteSize,
+    Duration,
+    HiddenText,
+    Host,
+    LocalPath,
+    Part,
+    wrong,
+)
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -57,7 +65,27 @@ class RedisSettings(Part):
     password_file: LocalPath | None = Field(
         default=None, description="a file that holds the password and nothing else"
     )
+    ca_file: LocalPath | None = Field(
+        default=None, description="PEM: who vouches for a rediss:// server; default: the system's"
+    )
+    cert_file: LocalPath | None = Field(
+        default=None, description="PEM: our own certificate, for a server that asks for one"
+    )
+    key_file: LocalPath | None = Field(
+        default=None, description="PEM: its key, where it does not stand in `cert_file`"
+    )
+    verify: bool = Field(default=True, description="false: any certificate is accepted")
     key_prefix: str = Field(default="siteferry:", min_length=1, description="begins every key")
+    keep_runs: Annotated[Duration, Field(ge=3600)] = Field(
+        default=30 * 24 * 3600,
+        description="how long a run is known after its end; at least 1h, may be written as 30d",
+    )
+    patience_seconds: float = Field(
+        default=10.0,
+        ge=0,
+        le=86400,
+        description="how long a command waits for a Redis that is away",
+    )
     _password_reference: CredentialReference | None = PrivateAttr(default=None)
 
     @field_validator("url")
@@ -70,6 +98,8 @@ class RedisSettings(Part):
             raise wrong("must be redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH")
         if address.password is not None or address.username is not None:
             raise wrong("must carry no login; there are keys for user and password")
+        if address.tls_options:
+            raise wrong("must carry no ssl_ options; there are ca_file, cert_file and verify")
         return address.url
 
     @property

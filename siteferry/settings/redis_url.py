@@ -14,11 +14,16 @@ _SECRET_OPTIONS = frozenset({"password", "username"})
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A Redis URL taken apart; `url` holds neither user nor password."""
+    """A Redis URL taken apart; `url` holds neither user nor password.
+
+    tls_options: whether it says something about certificates (`ssl_cert_reqs=none`), which
+    redis-py would put before everything that we say.
+    """
 
     url: str
     username: str | None = None
     password: Secret | None = field(default=None)
+    tls_options: bool = False
 
 
 def split_redis_url(url: str) -> RedisAddress | None:
@@ -37,9 +42,10 @@ def split_redis_url(url: str) -> RedisAddress | None:
         username = unquote(user) or None
         password = unquote(word) if colon else None
     address, mark, query = rest.partition("?")
-    kept = []
+    kept, tls_options = [], False
     for option in query.split("&") if mark else ():
         name, _, value = option.partition("=")
+        tls_options |= unquote(name).lower().startswith("ssl_")
         if unquote(name).lower() not in _SECRET_OPTIONS:
             kept.append(option)
         elif unquote(name).lower() == "password":
@@ -47,14 +53,15 @@ def split_redis_url(url: str) -> RedisAddress | None:
         else:
             username = unquote(value) or None
     plain = f"{scheme.lower()}://{address}" + (f"?{'&'.join(kept)}" if kept else "")
-    return RedisAddress(plain, username, Secret(password) if password else None)
+    return RedisAddress(plain, username, Secret(password) if password else None, tls_options)
 
 
 def refuse_password_in_url(url: str) -> None:
     """Refuse a Redis URL with a password where others can read it: in a command line.
 
     Raises:
-        ConfigurationError: the URL carries one (it is not printed), or is no Redis URL.
+        ConfigurationError: the URL carries one (it is not printed), or options of TLS, or is no
+            Redis URL.
     """
     address = split_redis_url(url)
     if address is None:
@@ -67,4 +74,10 @@ def refuse_password_in_url(url: str) -> None:
             "the Redis URL in the command line carries a password, which other users can read",
             next_step="Leave it out, and set SITEFERRY_REDIS_PASSWORD or "
             "SITEFERRY_REDIS_PASSWORD_FILE.",
+        )
+    if address.tls_options:
+        raise ConfigurationError(
+            "the Redis URL in the command line carries ssl_ options",
+            next_step="Leave them out: the configuration has redis.ca_file, redis.cert_file and "
+            "redis.verify.",
         )

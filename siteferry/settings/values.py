@@ -1,4 +1,4 @@
-"""The kinds of values that configuration files share: sizes, secrets, names and addresses."""
+"""The kinds of values that configuration files share: sizes, times, secrets, names, addresses."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from siteferry.settings.problems import OWN_ERROR
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmg]i?)?b?(?:/s)?", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?P<number>\d+)\s*(?P<unit>[smhd])", re.IGNORECASE)
 _HOST = re.compile(r"\w(?:[\w.-]*\w)?")
 _SIZE_SCHEMA = {
     "anyOf": [
@@ -31,6 +33,7 @@ _SIZE_SCHEMA = {
         {"type": "string", "pattern": r"^\d+(\.\d+)?\s*([kKmMgG]i?)?[bB]?(/s)?$"},
     ]
 }
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+\s*[smhdSMHD]$"}
 
 
 class Part(BaseModel):
@@ -60,6 +63,14 @@ def parse_size(value: Any) -> Any:
     if size < 1:
         raise wrong("must be at least one byte")
     return size
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds from `30d`, `12h`, `45m` or `90s`; a number alone has no unit, and is refused."""
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise wrong("must be a number with its unit, such as 30d, 12h, 45m or 90s")
+    return int(found["number"]) * _SECONDS[found["unit"].lower()]
 
 
 def no_controls(value: str) -> str:
@@ -108,6 +119,9 @@ def _local_path(value: Any, info: ValidationInfo) -> Any:
 
 ByteSize = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 """A number of bytes; files may write `2MiB` or `500k`."""
+
+Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+"""Seconds; files write `30d`, `12h`, `45m` or `90s`."""
 
 Host = Annotated[str, BeforeValidator(_host)]
 """A host name or IP address, in lower case."""

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import redis
 
 from tests.installation import Installation, left_over, tree_of
 from tests.private_redis import RedisServer
@@ -22,7 +21,7 @@ LIMIT = 8
 def wait_for_workers(server: RedisServer, count: int) -> None:
     """Until so many worker processes beat; bounded."""
     deadline = time.monotonic() + 30
-    client = redis.Redis.from_url(server.url)
+    client = server.client()
     try:
         while client.zcard("siteferry:nodes") < count:
             assert time.monotonic() < deadline, "the workers did not start"

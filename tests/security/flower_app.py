@@ -5,5 +5,11 @@ from __future__ import annotations
 import os
 
 from siteferry.broker import make_broker
+from siteferry.secret import Secret
 
-app = make_broker(os.environ["FLOWER_TEST_REDIS"]).app
+password = os.environ["FLOWER_TEST_PASSWORD"]
+app = make_broker(
+    os.environ["FLOWER_TEST_REDIS"],
+    username=os.environ["FLOWER_TEST_USERNAME"] or None,
+    password=Secret(password) if password else None,
+).app

@@ -36,7 +36,9 @@ class Flower:
 
 
 @contextmanager
-def running_flower(redis: RedisServer, folder: Path) -> Iterator[Flower]:
+def running_flower(
+    url: str, folder: Path, *, username: str = "", password: str = ""
+) -> Iterator[Flower]:
     ports = PortBlock()
     log = (folder / "flower.log").open("w")
     process = subprocess.Popen(
@@ -47,7 +49,9 @@ def running_flower(redis: RedisServer, folder: Path) -> Iterator[Flower]:
         cwd=REPOSITORY,
         env={
             "PYTHONPATH": str(REPOSITORY),
-            "FLOWER_TEST_REDIS": redis.url,
+            "FLOWER_TEST_REDIS": url,
+            "FLOWER_TEST_USERNAME": username,
+            "FLOWER_TEST_PASSWORD": password,
             "FLOWER_UNAUTHENTICATED_API": "true",
             "HOME": str(folder),
         },
@@ -94,7 +98,7 @@ def test_flowers_api_and_pages_tell_the_tasks_and_no_password(
     )
     write_tree(stranger, {"a": "a"})
     with (
-        running_flower(redis_server, tmp_path) as flower,
+        running_flower(redis_server.url, tmp_path) as flower,
         installation.process("worker", "--events"),
     ):
         wait_for_workers(redis_server, 1)

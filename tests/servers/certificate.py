@@ -25,10 +25,14 @@ class Certificate:
     fingerprint: str
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Write certificate and key (RSA: every server's plainest option takes it) into `folder`."""
+def make_certificate(folder: Path, *, days: int = 30, host: str = "localhost") -> Certificate:
+    """Write certificate and key (RSA: every server's plainest option takes it) into `folder`.
+
+    days: until it ends; 0: it has ended already. host: the name that it is good for, apart from
+    127.0.0.1 if that is localhost.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     usage = x509.KeyUsage(
@@ -42,6 +46,10 @@ def make_certificate(folder: Path) -> Certificate:
         encipher_only=False,
         decipher_only=False,
     )
+    addresses: list[x509.GeneralName] = [x509.DNSName(host)]
+    if host == "localhost":
+        addresses.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     # Python 3.13 checks strictly (VERIFY_X509_STRICT): both identifiers and the usage must stand.
     certificate = (
         x509.CertificateBuilder()
@@ -50,16 +58,11 @@ def make_certificate(folder: Path) -> Certificate:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=30))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
-            critical=False,
-        )
+        .not_valid_after(now + dt.timedelta(days=days) - dt.timedelta(minutes=1))
+        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(identifier, critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),

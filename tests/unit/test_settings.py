@@ -51,6 +51,8 @@ def test_without_a_file_the_defaults_hold(here: Path) -> None:
     assert settings.paths.websites == here / "config" / "websites"
     assert settings.redis.url is None
     assert settings.redis.key_prefix == "siteferry:"
+    assert settings.redis.verify
+    assert (settings.redis.keep_runs, settings.redis.patience_seconds) == (30 * 86400, 10)
     assert settings.credentials.backend == "file"
     assert (settings.batch.files, settings.batch.bytes) == (64, 8 * 1024 * 1024)
     assert (settings.worker.concurrency, settings.worker.idle_seconds) == (8, 3.0)

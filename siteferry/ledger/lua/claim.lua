@@ -23,6 +23,7 @@ redis.call('ZADD', k_beats(), now(), member)
 if state == 'queued' then
   redis.call('HSET', key, 'state', 'planning', 'started', now())
 end
+touch_run(run)
 local barren_since = redis.call('HGET', k_part(run, 'barren'), item)
 local tries, since, nodes =
   string.match(redis.call('HGET', k_part(run, 'elsewhere'), item) or '', '^(%d+) (%S+) (.+)$')

@@ -31,4 +31,5 @@ leave_window(account, run, item, attempt)
 advance(run)
 local text = cjson.encode(fill(account, queue))
 redis.call('HSET', k_part(run, 'replies'), item, attempt .. ' ' .. text)
+touch_run(run)
 return text

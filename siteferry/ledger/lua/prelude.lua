@@ -3,7 +3,7 @@
 -- Time is Redis' own, in seconds with fractions, so that no worker's clock matters.
 
 local prefix = ARGV[1]
-local RUN_SECONDS = 30 * 24 * 3600
+local LIVE_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
 local LEASES_SECONDS = 60
@@ -35,6 +35,7 @@ local function k_connects(address) return prefix .. 'address:' .. address .. ':c
 local function k_target(target) return prefix .. 'target:' .. target end
 local function k_left(target) return prefix .. 'target:' .. target .. ':left' end
 local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' end
+local function k_stops() return prefix .. 'stops' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
@@ -59,11 +60,29 @@ local function ended(state)
   return state == 'done' or state == 'incomplete' or state == 'failed' or state == 'cancelled'
 end
 
--- Every key of a run lives as long as the run: RUN_SECONDS after its last change of state.
+-- How long the run is known after its end, as it was said when it was started.
+local function keep_seconds(run)
+  return tonumber(redis.call('HGET', k_run(run), 'keep_seconds') or LIVE_SECONDS)
+end
+
+local function expire_run(run, seconds)
+  redis.call('EXPIRE', k_run(run), seconds)
+  for _, part in ipairs(RUN_PARTS) do redis.call('EXPIRE', k_part(run, part), seconds) end
+end
+
+-- No key of a run outlives it, also where every process dies at once and nobody ends the run: a run
+-- that lives expires LIVE_SECONDS after something has happened to it, give or take a day, and a key
+-- that has come since then expires with the others. Called last by each script that makes keys.
 local function touch_run(run)
-  redis.call('EXPIRE', k_run(run), RUN_SECONDS)
+  local key = k_run(run)
+  local left = redis.call('TTL', key)
+  if left < LIVE_SECONDS - 24 * 3600 and not ended(redis.call('HGET', key, 'state')) then
+    return expire_run(run, LIVE_SECONDS)
+  end
   for _, part in ipairs(RUN_PARTS) do
-    redis.call('EXPIRE', k_part(run, part), RUN_SECONDS)
+    if redis.call('TTL', k_part(run, part)) == -1 then
+      redis.call('EXPIRE', k_part(run, part), left)
+    end
   end
 end
 
@@ -82,6 +101,7 @@ local function enqueue(run, item, first)
     redis.call('LPUSH', k_turns(account), run)
   end
   if first then redis.call('LPUSH', waiting, item) else redis.call('RPUSH', waiting, item) end
+  if redis.call('LLEN', waiting) == 1 then redis.call('EXPIRE', waiting, LIVE_SECONDS) end
 end
 
 local function new_item(run, item, body, first)
@@ -104,13 +124,13 @@ local function end_run(run, state)
     redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts'), k_part(run, 'staged'),
       k_left(target))
   elseif redis.call('EXISTS', k_part(run, 'outcomes'), k_part(run, 'staged')) > 0 then
-    redis.call('SET', k_left(target), run, 'EX', RUN_SECONDS)
+    redis.call('SET', k_left(target), run, 'EX', keep_seconds(run))
   end
   -- It may have left something behind.
   if state ~= 'done' then redis.call('DEL', k_swept(target)) end
   if redis.call('GET', k_target(target)) == run then redis.call('DEL', k_target(target)) end
   redis.call('SREM', k_live(), run)
-  touch_run(run)
+  expire_run(run, keep_seconds(run))
   redis.call('EXPIRE', k_part(run, 'planned'), PLANNED_SECONDS)
 end
 
@@ -346,6 +366,7 @@ local function next_attempt(run, item, delay, came, first)
   end
   if delay > 0 then redis.call('ZADD', k_delayed(), now() + delay, run .. ' ' .. item)
   else enqueue(run, item, first) end
+  touch_run(run)
 end
 
 -- Take an attempt away from the worker that had it, and give its item out again; see `next_attempt`.

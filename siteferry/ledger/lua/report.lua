@@ -9,4 +9,5 @@ redis.call('ZADD', k_beats(), now(), member_of(run, item, attempt))
 if record(run, node, cjson.decode(ARGV[6])) + keep_parts(run, cjson.decode(ARGV[7])) > 0 then
   clear_fruitless(run, item)
 end
+touch_run(run)
 return 1

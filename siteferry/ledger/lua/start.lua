@@ -9,7 +9,6 @@ end
 if redis.call('EXISTS', k_run(run)) == 0 then
   redis.call('SET', k_target(target), run)
   redis.call('ZADD', k_runs(), now(), run)
-  redis.call('ZREMRANGEBYSCORE', k_runs(), '-inf', now() - RUN_SECONDS)
   redis.call('SADD', k_live(), run)
   for field, value in pairs(cjson.decode(ARGV[7])) do redis.call('HSET', k_run(run), field, value) end
   redis.call('HSET', k_run(run), 'state', 'queued', 'target', target, 'account', account,
@@ -18,5 +17,9 @@ if redis.call('EXISTS', k_run(run)) == 0 then
   redis.call('EXPIRE', k_account(account), ACCOUNT_SECONDS)
   new_item(run, 'plan', body, false)
   touch_run(run)
+  -- Those before it that have expired; what they were to be kept, each knew itself.
+  for _, earlier in ipairs(redis.call('ZRANGEBYSCORE', k_runs(), '-inf', now() - keep_seconds(run))) do
+    if redis.call('EXISTS', k_run(earlier)) == 0 then redis.call('ZREM', k_runs(), earlier) end
+  end
 end
 return { 1, cjson.encode(fill(account, '')) }
