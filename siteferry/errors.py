@@ -46,6 +46,7 @@ SiteferryError
 ├── RunLost                       exit 7   Redis has lost the run that was under way
 ├── NoWorker                      exit 7
 ├── UnknownRun                    exit 2
+├── WorkersLost                            each worker that carried an item has died over it
 ├── LeaseLost                   transient  this worker no longer holds the item it works on
 └── WorkerStops                 transient  this worker was told to stop, and gives the item back
 """
@@ -334,6 +335,11 @@ class WorkerStops(SiteferryError):
     """This worker was told to stop before it had begun what cannot be left half done."""
 
     transient = True
+
+
+class WorkersLost(SiteferryError):
+    """Worker after worker has died, or gone silent, over one item that came no further: it is not
+    given to another one."""
 
 
 class Unexpected(SiteferryError):

@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 from siteferry.dispatch.elsewhere import offer_again
-from siteferry.dispatch.policy import Again, decide
+from siteferry.dispatch.policy import MOST_DEATHS, Again, decide
 from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Step, Work
 from siteferry.errors import (
@@ -19,6 +19,7 @@ from siteferry.errors import (
     SourceElsewhere,
     StorageFull,
     Unexpected,
+    WorkersLost,
     WorkerStops,
 )
 from siteferry.ledger.items import Finish, Later
@@ -75,6 +76,12 @@ def _take_up(runtime: Runtime, member: Member) -> Work | None:
 
 def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
     """How the step ended. Raises LedgerUnreachable."""
+    if work.claim.fruitless >= MOST_DEATHS:
+        return WorkersLost(
+            f"{work.claim.fruitless} workers in a row have died or gone silent over it",
+            next_step="Look in the workers' and the system's logs for what ends them (memory?); "
+            f"then: siteferry retry {work.member.run}",
+        )
     try:
         return step.carry(work)
     except LedgerUnreachable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from siteferry.errors import ConnectionLimited, SiteferryError
+from siteferry.errors import ConnectionLimited, HostUnreachable, SiteferryError
 from siteferry.run import ItemKind
 
 MOST_FRUITLESS = {
@@ -16,9 +16,14 @@ MOST_FRUITLESS = {
 """Attempts in a row without progress before an item is given up. The plan gives up soonest, for
 somebody may be waiting at a terminal; a publish that has begun is worth the most patience."""
 
-MOST_LIMITED = 12
-"""The same for a host that admits none of our connections, for others have all of them: with the
-pauses between the attempts it is some four minutes."""
+MOST_PATIENT = 12
+"""The same for a host that admits none of our connections, for others have all of them; and, once
+the plan is made, for one that does not answer, as while it starts again. With the pauses between
+the attempts it is some four minutes."""
+
+MOST_DEATHS = 15
+"""The same for attempts whose workers died or went silent, which the sweeper counts: more than any
+of the others, for it cannot tell whether the item was at fault."""
 
 MOST_BARREN_SECONDS = 1800.0
 """And for so long at most, for attempts that each wait for a deadline take their time; but time in
@@ -86,7 +91,10 @@ def decide(
         return Again(0.1 + 0.4 * jitter, blameless=True)
     count = fruitless + 1
     too_long = barren_seconds >= MOST_BARREN_SECONDS and count >= FEWEST_BARREN
-    most = MOST_LIMITED if isinstance(error, ConnectionLimited) else MOST_FRUITLESS[kind]
+    patient = isinstance(error, ConnectionLimited) or (
+        isinstance(error, HostUnreachable) and kind is not ItemKind.PLAN
+    )
+    most = MOST_PATIENT if patient else MOST_FRUITLESS[kind]
     if count >= most or too_long:
         return None
     return Again(backoff_seconds(fruitless, jitter))

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tests.servers.pureftpd import PureFtpd
 
 ROUND_TRIP_SECONDS = 0.02
 WORKERS = 3
+ADMITTED = 4
 SEED_VARIABLE = "SITEFERRY_CHAOS_SEED"
 
 
@@ -39,6 +40,22 @@ def dice() -> random.Random:
 @pytest.fixture(scope="package")
 def far_server() -> Iterator[FtpServer]:
     """Pure-FTPd in a network namespace, behind a link with a round trip of 20 ms."""
+    with _far_pureftpd(None) as server:
+        yield server
+
+
+@pytest.fixture
+def strict_server() -> Iterator[FtpServer]:
+    """The same, and it admits ADMITTED connections from one address."""
+    with _far_pureftpd(ADMITTED) as server:
+        yield server
+
+
+@contextmanager
+def _far_pureftpd(most: int | None) -> Iterator[FtpServer]:
+    def admit(server: FtpServer) -> None:
+        server.max_per_ip = most
+
     if reason := PureFtpd.missing():
         unavailable(reason)
     with ExitStack() as stack:
@@ -46,7 +63,7 @@ def far_server() -> Iterator[FtpServer]:
             link = stack.enter_context(DelayedLink(ROUND_TRIP_SECONDS))
         except (LinkFailed, OSError) as error:
             unavailable(f"no link with a delay: {error}")
-        yield stack.enter_context(running("pureftpd", tls=False, link=link))
+        yield stack.enter_context(running("pureftpd", tls=False, link=link, before=admit))
 
 
 @pytest.fixture
@@ -87,6 +104,22 @@ class Scene:
 def scene(
     far_server: FtpServer, durable_redis: RedisServer, tmp_path: Path, wordpress_tree: Path
 ) -> Iterator[Scene]:
+    with _scene(far_server, durable_redis, tmp_path, wordpress_tree) as scene:
+        yield scene
+
+
+@pytest.fixture
+def strict_scene(
+    strict_server: FtpServer, durable_redis: RedisServer, tmp_path: Path, wordpress_tree: Path
+) -> Iterator[Scene]:
+    with _scene(strict_server, durable_redis, tmp_path, wordpress_tree) as scene:
+        yield scene
+
+
+@contextmanager
+def _scene(
+    far_server: FtpServer, durable_redis: RedisServer, tmp_path: Path, tree: Path
+) -> Iterator[Scene]:
     installation = Installation(tmp_path, redis=durable_redis.url)
     installation.configure(batch={"files": MODE.batch_files})
     server = far_server.fresh()
@@ -95,5 +128,5 @@ def scene(
     ledger = LedgerView.at(durable_redis.url)
     with Fleet(installation, WORKERS) as fleet:
         fleet.wait_until_ready(ledger)
-        yield Scene(installation, server, durable_redis, ledger, fleet, wordpress_tree)
+        yield Scene(installation, server, durable_redis, ledger, fleet, tree)
     ledger.client.close()

@@ -14,7 +14,14 @@ from siteferry.dispatch.policy import (
     decide,
     decide_elsewhere,
 )
-from siteferry.errors import HostUnreachable, LoginRefused, SessionLost, SlotsBusy
+from siteferry.errors import (
+    ConnectionLimited,
+    HostUnreachable,
+    LoginRefused,
+    SessionLost,
+    SiteferryError,
+    SlotsBusy,
+)
 from siteferry.run import ItemKind
 
 
@@ -73,6 +80,18 @@ def test_the_plan_tells_a_closed_port_within_seconds() -> None:
         if (again := decide(HostUnreachable("x"), ItemKind.PLAN, fruitless, 1, blameless=False))
     ]
     assert sum(waits) < 5
+
+
+@pytest.mark.parametrize("error", [HostUnreachable("x"), ConnectionLimited("x")])
+def test_a_host_that_starts_again_or_is_full_is_waited_for_once_the_plan_is_made(
+    error: SiteferryError,
+) -> None:
+    waits = [
+        again.delay_seconds
+        for fruitless in range(20)
+        if (again := decide(error, ItemKind.FILES, fruitless, 0, blameless=False))
+    ]
+    assert 120 < sum(waits) < 600
 
 
 def test_an_item_whose_sources_are_elsewhere_is_offered_again_after_a_pause() -> None:
