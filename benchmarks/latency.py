@@ -10,6 +10,7 @@ TCP, real handshakes, real slow start, without loss and with no limit of bandwid
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import socket
@@ -23,6 +24,7 @@ from statistics import median
 from typing import Self
 
 _PREFIX = "siteferry-bench-"
+_serial = itertools.count()
 _SUBNETS = "10.213"
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _SECONDS_TO_START = 20.0
@@ -42,7 +44,7 @@ class DelayedLink:
 
     def __init__(self, round_trip_seconds: float, packet_log: Path | None = None) -> None:
         self.round_trip_seconds = round_trip_seconds
-        self.namespace = f"{_PREFIX}{os.getpid()}"
+        self.namespace = f"{_PREFIX}{os.getpid()}-{next(_serial)}"
         self._subnet = _free_subnet()
         self.address = f"{self._subnet}.2"
         self._packet_log = packet_log
@@ -112,7 +114,7 @@ _RUN = Path("/run/netns")
 def remove_stale_namespaces() -> None:
     """Remove the namespaces of runs whose process is gone."""
     for entry in _RUN.glob(f"{_PREFIX}*"):
-        owner = entry.name.removeprefix(_PREFIX)
+        owner = entry.name.removeprefix(_PREFIX).partition("-")[0]
         if owner.isdecimal() and not Path("/proc", owner).exists():
             _ip("netns", "delete", entry.name)
 
