@@ -76,9 +76,9 @@ def _take_up(runtime: Runtime, member: Member) -> Work | None:
 
 def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
     """How the step ended. Raises LedgerUnreachable."""
-    if work.claim.fruitless >= MOST_DEATHS:
+    if work.claim.deaths >= MOST_DEATHS:
         return WorkersLost(
-            f"{work.claim.fruitless} workers in a row have died or gone silent over it",
+            f"{work.claim.deaths} workers in a row have died or gone silent over it",
             next_step="Look in the workers' and the system's logs for what ends them (memory?); "
             f"then: siteferry retry {work.member.run}",
         )

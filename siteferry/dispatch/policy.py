@@ -17,13 +17,17 @@ MOST_FRUITLESS = {
 somebody may be waiting at a terminal; a publish that has begun is worth the most patience."""
 
 MOST_PATIENT = 12
-"""The same for a host that admits none of our connections, for others have all of them; and, once
-the plan is made, for one that does not answer, as while it starts again. With the pauses between
-the attempts it is some four minutes."""
+"""The same, once the plan is made, for a host that does not answer, as while it starts again, and
+while the plan is made for one that admits none of our connections. With the pauses between the
+attempts it is some four minutes."""
+
+MOST_FULL_SECONDS = 1200.0
+"""For how long, once the plan is made, a host is waited for that admits none. Pure-FTPd counts a
+session whose worker was killed at the wrong moment for 15 minutes, its idle time."""
 
 MOST_DEATHS = 15
-"""The same for attempts whose workers died or went silent, which the sweeper counts: more than any
-of the others, for it cannot tell whether the item was at fault."""
+"""Attempts in a row whose workers died or went silent, without progress, before an item is given
+up. They are many, for nobody can tell whether the item was at fault."""
 
 MOST_BARREN_SECONDS = 1800.0
 """And for so long at most, for attempts that each wait for a deadline take their time; but time in
@@ -91,10 +95,13 @@ def decide(
         return Again(0.1 + 0.4 * jitter, blameless=True)
     count = fruitless + 1
     too_long = barren_seconds >= MOST_BARREN_SECONDS and count >= FEWEST_BARREN
-    patient = isinstance(error, ConnectionLimited) or (
-        isinstance(error, HostUnreachable) and kind is not ItemKind.PLAN
-    )
-    most = MOST_PATIENT if patient else MOST_FRUITLESS[kind]
-    if count >= most or too_long:
+    is_full = isinstance(error, ConnectionLimited)
+    if is_full and kind is not ItemKind.PLAN:
+        given_up = barren_seconds >= MOST_FULL_SECONDS and count >= FEWEST_BARREN
+    elif is_full or (isinstance(error, HostUnreachable) and kind is not ItemKind.PLAN):
+        given_up = count >= MOST_PATIENT or too_long
+    else:
+        given_up = count >= MOST_FRUITLESS[kind] or too_long
+    if given_up:
         return None
     return Again(backoff_seconds(fruitless, jitter))

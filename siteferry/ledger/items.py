@@ -93,13 +93,15 @@ class Elsewhere:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A claim that succeeded. `fruitless`: attempts in a row before this one without progress;
-    `barren_seconds`: how long ago the first of them ended."""
+    `barren_seconds`: how long ago the first of them ended; `deaths`: attempts in a row, of these,
+    whose worker died or went silent."""
 
     body: Mapping[str, Any]
     fruitless: int
     barren_seconds: float
     facts: Mapping[str, str]
     elsewhere: Elsewhere = Elsewhere()
+    deaths: int = 0
 
 
 class Fate(StrEnum):
@@ -122,9 +124,16 @@ class Items:
         answer = self.connection.run_script("claim", *_names(member), node)
         if answer is None:
             return None
-        body, fruitless, barren, flat, tries, seconds, nodes = answer
+        body, fruitless, barren, flat, tries, seconds, nodes, deaths = answer
         elsewhere = Elsewhere(int(tries), float(seconds), frozenset(nodes.split()))
-        return Claim(json.loads(body), int(fruitless), float(barren), _pairs(flat), elsewhere)
+        return Claim(
+            json.loads(body),
+            int(fruitless),
+            float(barren),
+            _pairs(flat),
+            elsewhere,
+            int(deaths),
+        )
 
     def report(
         self,

@@ -29,6 +29,7 @@ lifetime of all that it finds with this table.
 | run:R:extras | hash | path to delete that only the server has -> what it is | with the run |
 | run:R:planned | hash | of a dry run: path -> what would be done with it (JSON) | PLANNED_SECONDS |
 | run:R:elsewhere | hash | item -> workers in a row that lacked its sources | with the run |
+| run:R:deaths | hash | item -> attempts in a row whose worker died | with the run |
 | account:A | hash | limit: what is configured; address: where it is | ACCOUNT_SECONDS |
 | account:A:profile | string | what the account's server can do (JSON) | ACCOUNT_SECONDS |
 | account:A:stopped | hash | refused logins: since, until, refusals, reply | a day after `until` |
@@ -150,6 +151,9 @@ class Keys:
 
     def planned(self, run: str) -> str:
         return f"{self.prefix}run:{run}:planned"
+
+    def deaths(self, run: str) -> str:
+        return f"{self.prefix}run:{run}:deaths"
 
     def elsewhere(self, run: str) -> str:
         return f"{self.prefix}run:{run}:elsewhere"

@@ -40,7 +40,7 @@ def test_killed_workers_a_restarted_redis_and_cut_sessions_change_nothing(
     check_site(live, source)
     check_ledger(scene.ledger, rough.json["run"])
     check_logs(scene.fleet)
-    assert 0 < happened.most_sessions <= MOST_CONNECTIONS
+    assert 0 < happened.most_connections <= MOST_CONNECTIONS
     assert len(happened.kills) >= MODE.least_kills
     assert len(happened.cuts) >= MODE.least_cuts
     assert len(happened.redis_restarts) == MODE.redis_restarts

@@ -83,7 +83,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.failures("R"), keys.workers("R"), keys.previous("R"), keys.tree("R"),
         keys.warnings("R"), keys.barren("R"), keys.parts("R"), keys.profile("A"),
         keys.stopped("A"), keys.left("T"), keys.staged("R"), keys.extras("R"), keys.planned("R"),
-        keys.swept("T"), keys.leases("N"), keys.elsewhere("R"), keys.stops(),
+        keys.swept("T"), keys.leases("N"), keys.elsewhere("R"), keys.deaths("R"), keys.stops(),
     }  # fmt: skip
     assert set(connection.run_script("key_names")) == names
 

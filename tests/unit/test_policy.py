@@ -9,6 +9,7 @@ from siteferry.dispatch.policy import (
     MOST_BARREN_SECONDS,
     MOST_ELSEWHERE_SECONDS,
     MOST_FRUITLESS,
+    MOST_FULL_SECONDS,
     Again,
     backoff_seconds,
     decide,
@@ -82,16 +83,29 @@ def test_the_plan_tells_a_closed_port_within_seconds() -> None:
     assert sum(waits) < 5
 
 
-@pytest.mark.parametrize("error", [HostUnreachable("x"), ConnectionLimited("x")])
-def test_a_host_that_starts_again_or_is_full_is_waited_for_once_the_plan_is_made(
-    error: SiteferryError,
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(HostUnreachable("x"), ItemKind.FILES), (ConnectionLimited("x"), ItemKind.PLAN)],
+)
+def test_a_host_that_starts_again_or_is_full_is_waited_for_some_minutes(
+    error: SiteferryError, kind: ItemKind
 ) -> None:
     waits = [
         again.delay_seconds
         for fruitless in range(20)
-        if (again := decide(error, ItemKind.FILES, fruitless, 0, blameless=False))
+        if (again := decide(error, kind, fruitless, 0, blameless=False))
     ]
     assert 120 < sum(waits) < 600
+
+
+def test_a_full_host_is_waited_for_longer_than_it_counts_dead_sessions() -> None:
+    def again(barren_seconds: float) -> Again | None:
+        error = ConnectionLimited("x")
+        return decide(error, ItemKind.FILES, 50, 0, blameless=False, barren_seconds=barren_seconds)
+
+    assert again(MOST_FULL_SECONDS - 1) is not None
+    assert again(MOST_FULL_SECONDS) is None
+    assert MOST_FULL_SECONDS > 15 * 60
 
 
 def test_an_item_whose_sources_are_elsewhere_is_offered_again_after_a_pause() -> None:

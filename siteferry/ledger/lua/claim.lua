@@ -1,7 +1,8 @@
 -- Claim one attempt at one item. Succeeds once; a copy of the message gets nothing.
 -- ARGV: prefix, run, item, attempt, node
 -- Gives nil, or {body, fruitless attempts, seconds since the first of them ended, run fields as a
--- flat list, what `note_elsewhere` in release.lua has noted: tries, seconds since the first, nodes}.
+-- flat list, what `note_elsewhere` in release.lua has noted: tries, seconds since the first, nodes,
+-- attempts in a row whose worker died}.
 local run, item, attempt, node = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = k_run(run)
 local state = redis.call('HGET', key, 'state')
@@ -29,4 +30,5 @@ local tries, since, nodes =
   string.match(redis.call('HGET', k_part(run, 'elsewhere'), item) or '', '^(%d+) (%S+) (.+)$')
 return { body, redis.call('HGET', k_part(run, 'fruitless'), item) or '0',
   barren_since and tostring(now() - barren_since) or '0', redis.call('HGETALL', key),
-  tries or '0', since and tostring(now() - since) or '0', nodes or '' }
+  tries or '0', since and tostring(now() - since) or '0', nodes or '',
+  redis.call('HGET', k_part(run, 'deaths'), item) or '0' }

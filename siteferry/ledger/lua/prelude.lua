@@ -42,7 +42,7 @@ local function k_sweeper() return prefix .. 'sweeper' end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
   'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned',
-  'elsewhere' }
+  'elsewhere', 'deaths' }
 
 local function now()
   local t = redis.call('TIME')
@@ -118,7 +118,8 @@ local function end_run(run, state)
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
   redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
-    k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'), k_part(run, 'elsewhere'))
+    k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'), k_part(run, 'elsewhere'),
+    k_part(run, 'deaths'))
   local target = redis.call('HGET', key, 'target')
   if state == 'done' then
     redis.call('DEL', k_part(run, 'outcomes'), k_part(run, 'parts'), k_part(run, 'staged'),
@@ -328,6 +329,7 @@ end
 local function clear_fruitless(run, item)
   redis.call('HDEL', k_part(run, 'fruitless'), item)
   redis.call('HDEL', k_part(run, 'barren'), item)
+  redis.call('HDEL', k_part(run, 'deaths'), item)
 end
 
 -- Whether this attempt at this item is the one that counts, claimed by this node. A Redis that has
@@ -380,6 +382,7 @@ local function take_away(member, delay, came, why)
   redis.call('HDEL', k_window(f[2]), member)
   if f[1] and not ended(f[1]) and redis.call('HGET', k_part(run, 'attempts'), item) == attempt then
     if why then redis.call('HSET', k_run(run), 'last_error', cjson.encode({ message = why })) end
+    if came == 'fruitless' then redis.call('HINCRBY', k_part(run, 'deaths'), item, 1) end
     next_attempt(run, item, delay, came, true)
   end
   return f[2]

@@ -10,6 +10,7 @@ local run, item, attempt, node, queue = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV
 
 -- Who in a row did not have the sources: "tries time-of-the-first node node ...".
 local function note_elsewhere(came)
+redis.call('HDEL', k_part(run, 'deaths'), item)
   local elsewhere = k_part(run, 'elsewhere')
   if ARGV[14] ~= '1' then
     redis.call('HDEL', elsewhere, item)
