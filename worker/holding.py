@@ -9,15 +9,18 @@ from siteferry.ftp.directories import remove_tree
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, find_journal, published_by
-from siteferry.publish.lock import Lock, take
+from siteferry.publish.lock import FirstTry, Lock, take
 from siteferry.tree.journal import Journal
 from siteferry.tree.publish_plan import Wanted
 
 _log = get_logger(__name__)
 
 
-def take_to_publish(work: Work, session: Session, wanted: Wanted) -> Lock | None:
+def take_to_publish(work: Work, session: Session, wanted: Wanted, first: FirstTry) -> Lock | None:
     """Take the lock for a publish that begins; see that nothing was published since its plan.
+
+    Args:
+        first: what has been tried already.
 
     Returns:
         None where an earlier attempt has done all of it, and could not tell the ledger. To do it
@@ -27,7 +30,7 @@ def take_to_publish(work: Work, session: Session, wanted: Wanted) -> Lock | None
         TargetHeld: another run publishes, or has published meanwhile; nothing was touched.
     """
     base, run, planned_with = work.base, work.member.run, wanted.previous.run
-    lock = take(session, base, claimant_of(work), after=planned_with)
+    lock = first.lock or take(session, base, claimant_of(work))
     if lock.found == planned_with != run:
         return lock
     left = find_journal(session, base)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from siteferry.dispatch.server_lock import claimant_of
 from siteferry.dispatch.work import Work
-from siteferry.errors import SiteferryError, TargetHeld
+from siteferry.errors import DocumentDamaged, SiteferryError, TargetHeld
 from siteferry.ftp.documents import store_document
 from siteferry.ftp.renames import Rename
 from siteferry.ftp.session import Session
@@ -19,7 +20,7 @@ from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Finish, Outcome, Status
 from siteferry.log import get_logger
 from siteferry.publish.carry_out import carry_out, draft_journal, find_journal, place_journal
-from siteferry.publish.lock import Lock, Release
+from siteferry.publish.lock import FirstTry, Lock, Release
 from siteferry.publish.observe import observe, one_file
 from siteferry.publish.staging import (
     JOURNAL_NAME,
@@ -79,9 +80,9 @@ class PublishStep:
                 whole = work.claim.facts["on_failure"] != "publish" or work.options.expected
                 if conflicts and whole:
                     return Finish(outcomes=_refused(work, conflicts, wanted))
-                draft = _draft(work, session, plan)
-                work.go_on()
-                taken = take_to_publish(work, session, wanted)
+                first = FirstTry(session, work.base, claimant_of(work), wanted.previous.run)
+                draft = _draft(work, session, plan, first)
+                taken = take_to_publish(work, session, wanted, first)
                 if taken is None:
                     return _done_earlier(work, conflicts, wanted)
                 lock, journal = taken, draft.journal
@@ -222,9 +223,9 @@ class _Draft:
     rename: Rename
 
 
-def _draft(work: Work, session: Session, plan: PublishPlan) -> _Draft:
+def _draft(work: Work, session: Session, plan: PublishPlan, first: FirstTry) -> _Draft:
     """Manifest and journal go to the server, into the run's staging directory. Both may be large,
-    so this is before the lock is taken."""
+    so this is before the lock is taken; the first try to do that travels along with their end."""
     run, base = work.member.run, work.base
     content = manifests.encode(plan.manifest)
     # No two attempts write to the same name: one that the ledger has forgotten may have begun.
@@ -240,8 +241,14 @@ def _draft(work: Work, session: Session, plan: PublishPlan) -> _Draft:
     if run not in session.prepared or work.member.attempt > 1:
         prepare_staging(session, base, run)
     store_document(session, f"{base.staging(run)}/{name}", content)
-    work.check()
-    return _Draft(journal, draft_journal(session, base, journal, f"{JOURNAL_NAME}.{own}"))
+    work.go_on()
+    try:
+        rename = draft_journal(session, base, journal, f"{JOURNAL_NAME}.{own}", first)
+    except DocumentDamaged:
+        if first.lock is not None:
+            first.lock.release(first.after)
+        raise
+    return _Draft(journal, rename)
 
 
 def _note_beginning(work: Work, journal: Journal, wanted: Wanted) -> None:

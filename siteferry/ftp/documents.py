@@ -61,20 +61,29 @@ def ask_and_read(
 
 
 def write_document(
-    session: Session, path: str, content: bytes, commands: Sequence[str] = ()
-) -> list[Reply]:
-    """Store `content` under `path` and read it back; gives the replies to `commands`, which travel
-    in front of it.
+    session: Session,
+    path: str,
+    content: bytes,
+    commands: Sequence[str] = (),
+    behind: Sequence[str] = (),
+) -> tuple[list[Reply], list[Reply]]:
+    """Store `content` under `path` and read it back.
+
+    Returns:
+        The replies to `commands`, which travel in front of it, and to `behind`, which travel
+        between the two.
 
     Raises:
         DocumentDamaged: what came back differs.
         SiteferryError: the server refused; SessionLost: the session is suspect.
     """
     replies = store_document(session, path, content, commands)
-    back = read_document(session, path, max(len(content), 1))
+    replies_behind, back = ask_and_read(session, behind, path, max(len(content), 1))
+    if isinstance(back, SiteferryError):
+        raise back
     if hashlib.sha256(back).digest() != hashlib.sha256(content).digest():
         raise DocumentDamaged(f"{path} came back from the server other than it was sent")
-    return replies
+    return replies, replies_behind
 
 
 def store_document(

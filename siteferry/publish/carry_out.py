@@ -41,8 +41,8 @@ T = TypeVar("T")
 _log = get_logger(__name__)
 
 
-class Farewell(Protocol):
-    """What is sent behind the last command of a publish, in the same round trip."""
+class Along(Protocol):
+    """What is sent along with other commands, to save a round trip."""
 
     def commands(self) -> list[str]:
         """Asked for when everything before has been answered."""
@@ -107,7 +107,11 @@ def _checked(journal: Journal, base: Base) -> Journal:
 
 
 def draft_journal(
-    session: Session, base: Base, journal: Journal, name: str = JOURNAL_NAME
+    session: Session,
+    base: Base,
+    journal: Journal,
+    name: str = JOURNAL_NAME,
+    along: Along | None = None,
 ) -> Rename:
     """Put the journal into the run's staging directory, read back: what `place_journal` takes.
 
@@ -116,11 +120,15 @@ def draft_journal(
 
     Args:
         name: the draft's, which no other attempt may write to.
+        along: travels behind it, before it is read back.
     """
     draft = posixpath.join(journal.staging, name)
     content = journals.encode(journal)
     staged = _staged(journal, journal.manifest.staged)
-    held = write_document(session, draft, content, [f"SIZE {staged}"])[0]
+    more = along.commands() if along is not None else []
+    (held,), answers = write_document(session, draft, content, [f"SIZE {staged}"], more)
+    if along is not None:
+        along.answered(answers)
     if held.code == 550 or size_of(held) not in (journal.manifest.size, None):
         raise DocumentDamaged(f"{staged} has another size on the server than was sent")
     return Rename(draft, base.journal, len(content))
@@ -152,7 +160,7 @@ def carry_out(
     clock: Callable[[], float] = time.monotonic,
     *,
     untouched: bool = False,
-    last: Farewell | None = None,
+    last: Along | None = None,
 ) -> Published:
     """Do all that the journal says and has not been done yet; it is removed last.
 
@@ -183,14 +191,14 @@ def carry_out(
     # A journal that another worker has written since must not go.
     may_go_on()
     # Not from within: Pure-FTPd ends a session (421) whose directory has gone.
-    farewell = last.commands() if last is not None else []
+    further = last.commands() if last is not None else []
     cleanup = [
         *(f"DELE {path}" for path in names),
         f"CWD {base.path}",
         f"RMD {journal.staging}",
         f"DELE {base.journal}",
     ]
-    replies = session.burst([*cleanup, *farewell])
+    replies = session.burst([*cleanup, *further])
     removed, deleted = replies[len(cleanup) - 2 : len(cleanup)]
     if last is not None:
         last.answered(replies[len(cleanup) :])

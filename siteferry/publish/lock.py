@@ -144,6 +144,28 @@ class Release:
             _log.warning("the lock on the server was not ours any more", reply=refusal.text)
 
 
+@dataclass(slots=True)
+class FirstTry:
+    """Taking the lock from `after`, which may travel along with something else; see `take`.
+    `lock`: what has come of it."""
+
+    session: Session
+    base: Base
+    claimant: Claimant
+    after: str
+    lock: Lock | None = None
+    _begun: float = 0.0
+
+    def commands(self) -> list[str]:
+        self.claimant.check()
+        self._begun = self.claimant.clock()
+        return _renaming(self.base, self.after, _held_name(self.claimant, 0))
+
+    def answered(self, replies: Sequence[Reply]) -> None:
+        if _refusal(replies) is None:
+            self.lock = Lock(self.session, self.base, self.claimant, self.after, self._begun)
+
+
 def take(session: Session, base: Base, claimant: Claimant, after: str | None = None) -> Lock:
     """Take the lock; in one round trip where `after` published last and nobody holds it.
 
@@ -158,9 +180,11 @@ def take(session: Session, base: Base, claimant: Claimant, after: str | None = N
         LeaseLost: from the claimant's check.
     """
     own = _held_name(claimant, 0)
-    begun = claimant.clock()
-    if after is not None and _rename(session, base, after, own) is None:
-        return Lock(session, base, claimant, after, begun)
+    if after is not None:
+        first = FirstTry(session, base, claimant, after)
+        first.answered(session.burst(first.commands()))
+        if first.lock is not None:
+            return first.lock
     refusal: Reply | None = None
     contended = False
     for _ in range(_MOST_LOOKS):
