@@ -10,6 +10,7 @@ from siteferry.errors import UnknownRun
 from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Finish, Items
 from siteferry.ledger.runs import Runs
+from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Member, RunState
 from tests.integration.test_ledger import NODE, OTHER, failed, new_run, planned, sent, sweep
 from tests.private_redis import RedisServer
@@ -111,3 +112,14 @@ def test_nothing_is_noted_of_a_run_that_redis_has_lost(runs: Runs, connection: C
     assert connection.client.keys("*") == []
     with pytest.raises(UnknownRun):
         runs.snapshot("run-1")
+
+
+def test_who_shares_an_address_is_not_remembered_for_ever(
+    items: Items, runs: Runs, connection: Connection
+) -> None:
+    """Nobody looks at the accounts of an address when the last run was ended from outside."""
+    runs.start(new_run())
+    SlotLedger(connection).take(ACCOUNT, "ip", "1", most_account=2, most_address=2)
+    sweep(items, stale=60)
+    items.fail_run("run-1", "cancelled", None, spare_publish=True)
+    assert connection.client.ttl(connection.keys.accounts_at("ip")) > 0

@@ -236,6 +236,7 @@ local function fill(account, node)
     return out
   end
   redis.call('ZADD', k_accounts(address), 'NX', now(), account)
+  redis.call('EXPIRE', k_accounts(address), ACCOUNT_SECONDS)
   local flat = redis.call('ZRANGE', k_accounts(address), 0, -1, 'WITHSCORES')
   local accounts, held, used, own = {}, {}, 0, nil
   for i = 1, #flat, 2 do
