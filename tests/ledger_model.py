@@ -111,12 +111,16 @@ class ModelRun:
 class LedgerModel:
     """All runs.
 
-    lingering: attempts at items of runs that have ended, whose workers may not know it: they keep
-    their places until they have spoken, or been silent for long; with their `age`.
+    neighbours: accounts that are known to share an address, which allows `address_limit`
+    connections at a time. lingering: attempts at items of runs that have ended, whose workers may
+    not know it: they keep their places until they have spoken, or been silent for long; with their
+    age in seconds.
     """
 
     runs: dict[str, ModelRun] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
+    neighbours: set[str] = field(default_factory=set)
+    address_limit: int = 0
     lingering: dict[Member, float] = field(default_factory=dict)
     ended_facts: dict[str, object] = field(default_factory=dict)
     """What was seen of each run when it had just ended."""
@@ -148,7 +152,7 @@ class LedgerModel:
         if new.run not in self.runs:
             self.runs[new.run] = ModelRun(new, items={"plan": Item({})})
             self.limits[new.account] = new.connections
-        self._let_in(new.account, answer, SHARED)
+        self._let_in([new.account], answer, SHARED)
 
     def claim(self, member: Member, node: str, claim: Claim | None) -> None:
         item = self.current(member)
@@ -198,7 +202,7 @@ class LedgerModel:
             assert child.item not in run.items
             run.items[child.item] = Item(child.body)
         self._advance(run)
-        self._let_in(run.new.account, given, node)
+        self._let_in([run.new.account], given, node)
         run.replies[member.item] = member.attempt, given
 
     def release(
@@ -225,7 +229,7 @@ class LedgerModel:
         elif not blameless:
             item.fruitless += 1
         self._again(item, Place.DELAYED if delayed else Place.WAITING)
-        self._let_in(run.new.account, given, node)
+        self._let_in([run.new.account], given, node)
 
     def fail(
         self, name: str, state: RunState, spare_publish: bool, answer: list[Member] | None
@@ -243,12 +247,8 @@ class LedgerModel:
                 self._sweep_item(item, alive, queued)
         for member in [m for m, age in self.lingering.items() if age >= STALE_SECONDS]:
             del self.lingering[member]
-        left = list(given)
-        for account in sorted({run.new.account for run in self.live().values()}):
-            own = [m for m in left if self.runs[m.run].new.account == account]
-            self._let_in(account, own, SHARED)
-            left = [m for m in left if m not in own]
-        assert left == []
+        accounts = {run.new.account for run in self.live().values()}
+        self._let_in(accounts, given, SHARED)
 
     def _sweep_item(self, item: Item, alive: Collection[str], queued: int) -> None:
         if item.place is Place.DELAYED and item.age > 0:
@@ -261,6 +261,11 @@ class LedgerModel:
             orphaned = own and item.node not in alive and item.age > GRACE_SECONDS
             if orphaned or (item.age > LOST_SECONDS and (own or not queued)):
                 self._again(item, Place.WAITING)
+
+    def connect(self, account: str, address_limit: int) -> None:
+        """A session is opened: from then on it is known where the account's server is."""
+        self.neighbours.add(account)
+        self.address_limit = address_limit
 
     # -- steps that several of them share ----------------------------------------------------------
 
@@ -283,7 +288,7 @@ class LedgerModel:
         run = self.runs[member.run]
         if run.state.ended:
             self.lingering.pop(member, None)
-        self._let_in(run.new.account, given, node)
+        self._let_in([run.new.account], given, node)
 
     @staticmethod
     def _again(item: Item, place: Place) -> None:
@@ -306,16 +311,29 @@ class LedgerModel:
         run.items.clear()
         run.state = state
 
-    def _let_in(self, account: str, given: list[Member], node: str) -> None:
-        """`given` have been let in: the first of them goes to the own queue of `node`."""
+    def _let_in(self, accounts: Collection[str], given: list[Member], node: str) -> None:
+        """`given` have been let in, where `accounts` were looked at, and those who share the
+        address of one: the first of them goes to the own queue of `node`."""
         for index, member in enumerate(given):
             item = self.current(member)
             assert item is not None, f"{member} is no open attempt"
             assert item.place is Place.WAITING, f"{member} is {item.place}, and was let in"
             item.place, item.age = Place.SENT, 0
             item.node = SHARED if index else node
+        for account in {self.runs[member.run].new.account for member in given}:
+            assert self._room(account) >= 0, f"more than {self.limits[account]} in the window"
+        looked_at = set(accounts)
+        if looked_at & self.neighbours:
+            looked_at |= self.neighbours
+        for account in sorted(looked_at):
+            mine = [run for run in self.live().values() if run.new.account == account]
+            waiting = [run.member(i) for run in mine for i in run.at(Place.WAITING)]
+            room = self._room(account)
+            assert room <= 0 or not waiting, f"{waiting} wait, though there is room for {room}"
+
+    def _room(self, account: str) -> int:
         room = self.limits[account] - len(self.window(account))
-        assert room >= 0 or not given, f"more than {self.limits[account]} in the window"
-        mine = [run for run in self.live().values() if run.new.account == account]
-        waiting = [run.member(i) for run in mine for i in run.at(Place.WAITING)]
-        assert room <= 0 or not waiting, f"{waiting} wait, though there is room for {room}"
+        if account in self.neighbours:
+            used = sum(len(self.window(neighbour)) for neighbour in self.neighbours)
+            room = min(room, self.address_limit - used)
+        return room

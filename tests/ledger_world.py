@@ -16,6 +16,7 @@ from siteferry.dispatch.policy import MOST_FRUITLESS, decide
 from siteferry.errors import SessionLost, TargetHeld
 from siteferry.ledger.items import Finish, Items, Outcome, Status
 from siteferry.ledger.runs import NewRun, Runs
+from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Direction, ItemKind, Member, RunState
 from tests.ledger_attempts import NONE_MOVED, Attempt, Website, size_of
 from tests.ledger_model import LOST_SECONDS, SHARED, STALE_SECONDS, LedgerModel, Place
@@ -45,6 +46,7 @@ class LedgerWorld:
         view.raw.flushdb()
         self.view, connection = view, view.connection
         self.items, self.runs = Items(connection), Runs(connection)
+        self.slots, self._tokens = SlotLedger(connection), 0
         self.model = LedgerModel()
         self.websites: dict[str, Website] = {}
         self.alive = set(NODES)
@@ -227,6 +229,21 @@ class LedgerWorld:
                 attempt.settle(path, arrives=False)
             counts = {"comparing": -1} if attempt.kind is ItemKind.DIRECTORY else {}
             self._finish(attempt, attempt.whole(Finish(counts=counts)))
+
+    def open_session(self, account: str, address_limit: int) -> None:
+        """All accounts are on one address. The ledger learns it from the first who connects."""
+        self._tokens += 1
+        token = f"session-{self._tokens}"
+        self.slots.take(
+            account,
+            "address",
+            token,
+            most_account=9,
+            most_address=address_limit,
+            connects_per_second=10**6,
+        )
+        self.slots.free(account, "address", token)
+        self.model.connect(account, address_limit)
 
     # -- time --------------------------------------------------------------------------------------
 

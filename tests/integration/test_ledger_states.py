@@ -162,6 +162,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def a_reply_was_lost_and_the_call_is_repeated(self, data: st.DataObject) -> None:
         data.draw(st.sampled_from(self.world.calls[::-1]))()
 
+    @precondition(lambda self: self.world.model.live() and not self.world.model.lingering)
+    @rule(most=st.integers(1, 4))
+    def sessions_are_opened(self, most: int) -> None:
+        """Then the accounts that have runs share what their address allows."""
+        live = self.world.model.live().values()
+        for account in sorted({run.new.account for run in live}):
+            self.world.open_session(account, most)
+        self.world.pass_time(0, 5)
+
     # -- nodes, time, the sweeper ------------------------------------------------------------------
 
     @rule(node=st.sampled_from(NODES), seconds=SECONDS, queued=QUEUED)
@@ -250,7 +259,7 @@ EXTENT = settings(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6 * 3600 if LONG else 300)
+@pytest.mark.timeout(6 * 3600 if LONG else 900)
 def test_in_whatever_order_nothing_is_lost_or_counted_twice_and_every_run_ends(
     view: LedgerView,
 ) -> None:
