@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from siteferry.ledger.items import Claim, Finish, Kept, Outcome, Status
+from siteferry.ledger.items import Claim, Fate, Finish, Kept, Outcome, Status
 from siteferry.ledger.runs import NewRun
-from siteferry.run import Member, RunState
+from siteferry.run import ItemKind, Member, RunState
 
-STALE_SECONDS, GRACE_SECONDS, LOST_SECONDS = 5, 1, 30
+STALE_SECONDS, GRACE_SECONDS, LOST_SECONDS, BUSY_SECONDS = 5, 1, 5, 30
 SHARED = "-"
 """In place of a node: the message went to the queue that all nodes read."""
 
@@ -113,15 +113,14 @@ class LedgerModel:
 
     neighbours: accounts that are known to share an address, which allows `address_limit`
     connections at a time. lingering: attempts at items of runs that have ended, whose workers may
-    not know it: they keep their places until they have spoken, or been silent for long; with their
-    age in seconds.
+    not know it: they keep their places until they have spoken, or been silent for long.
     """
 
     runs: dict[str, ModelRun] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
     neighbours: set[str] = field(default_factory=set)
     address_limit: int = 0
-    lingering: dict[Member, float] = field(default_factory=dict)
+    lingering: dict[Member, Item] = field(default_factory=dict)
     ended_facts: dict[str, object] = field(default_factory=dict)
     """What was seen of each run when it had just ended."""
 
@@ -245,10 +244,23 @@ class LedgerModel:
         for run in self.live().values():
             for item in run.items.values():
                 self._sweep_item(item, alive, queued)
-        for member in [m for m, age in self.lingering.items() if age >= STALE_SECONDS]:
+        for member in [m for m, item in self.lingering.items() if item.age >= STALE_SECONDS]:
             del self.lingering[member]
-        accounts = {run.new.account for run in self.live().values()}
-        self._let_in(accounts, given, SHARED)
+        self._let_in(self._accounts(), given, SHARED)
+
+    def bury(self, node: str, fate: Fate, given: list[Member]) -> None:
+        for run in self.live().values():
+            for name, item in run.items.items():
+                if item.node == node and item.place is Place.SENT:
+                    self._again(item, Place.WAITING)
+                elif item.node == node and item.place is Place.CLAIMED and fate != Fate.LEAVING:
+                    item.fruitless += fate is Fate.KILLED
+                    later = ItemKind.of(name) in {ItemKind.PLAN, ItemKind.PUBLISH}
+                    self._again(item, Place.DELAYED if later else Place.WAITING)
+        if fate != Fate.LEAVING:
+            for member in [m for m, item in self.lingering.items() if item.node == node]:
+                del self.lingering[member]
+        self._let_in(self._accounts(), given, SHARED)
 
     def _sweep_item(self, item: Item, alive: Collection[str], queued: int) -> None:
         if item.place is Place.DELAYED and item.age > 0:
@@ -259,7 +271,8 @@ class LedgerModel:
         elif item.place is Place.SENT:
             own = item.node != SHARED
             orphaned = own and item.node not in alive and item.age > GRACE_SECONDS
-            if orphaned or (item.age > LOST_SECONDS and (own or not queued)):
+            most = BUSY_SECONDS if own else LOST_SECONDS
+            if orphaned or (item.age > most and (own or not queued)):
                 self._again(item, Place.WAITING)
 
     def connect(self, account: str, address_limit: int) -> None:
@@ -268,6 +281,9 @@ class LedgerModel:
         self.address_limit = address_limit
 
     # -- steps that several of them share ----------------------------------------------------------
+
+    def _accounts(self) -> set[str]:
+        return {run.new.account for run in self.live().values()}
 
     def _take(self, member: Member, item: Item, node: str) -> None:
         item.place, item.node, item.age = Place.CLAIMED, node, 0
@@ -307,7 +323,7 @@ class LedgerModel:
             run.items["publish"] = Item({})
 
     def _end(self, run: ModelRun, state: RunState) -> None:
-        self.lingering |= {run.member(i): run.items[i].age for i in run.at(Place.CLAIMED)}
+        self.lingering |= {run.member(i): run.items[i] for i in run.at(Place.CLAIMED)}
         run.items.clear()
         run.state = state
 

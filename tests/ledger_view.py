@@ -166,8 +166,8 @@ class LedgerView:
                     elif known.place is Place.DELAYED:
                         due = now - known.age if known.age else now + _NOT_DUE_SECONDS
                         pipe.zadd(keys.delayed(), {f"{name} {item}": due}, xx=True)
-            for member, age in model.lingering.items():
-                pipe.zadd(keys.beats(), {str(member): now - age}, xx=True)
+            for told, known in model.lingering.items():
+                pipe.zadd(keys.beats(), {str(told): now - known.age}, xx=True)
             pipe.execute()
 
     def forget_delays(self) -> None:

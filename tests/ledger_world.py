@@ -14,12 +14,12 @@ from typing import Any
 
 from siteferry.dispatch.policy import MOST_FRUITLESS, decide
 from siteferry.errors import SessionLost, TargetHeld
-from siteferry.ledger.items import Finish, Items, Outcome, Status
+from siteferry.ledger.items import Fate, Finish, Items, Outcome, Status
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Direction, ItemKind, Member, RunState
 from tests.ledger_attempts import NONE_MOVED, Attempt, Website, size_of
-from tests.ledger_model import LOST_SECONDS, SHARED, STALE_SECONDS, LedgerModel, Place
+from tests.ledger_model import BUSY_SECONDS, LOST_SECONDS, SHARED, STALE_SECONDS, LedgerModel, Place
 from tests.ledger_view import LedgerView, Saved
 
 NODES = ("a", "b", "c")
@@ -255,6 +255,15 @@ class LedgerWorld:
                 if item.place is Place.CLAIMED and item.node == node:
                     item.age = LONG_AGO_SECONDS
 
+    def bury(self, node: str, fate: Fate) -> None:
+        """What `siteferry.dispatch.handing_back` does for a process that ends, or has died."""
+        given = self.items.bury(node, fate)
+        self.model.bury(node, fate, given)
+        if fate is not Fate.LEAVING:
+            self.alive.discard(node)
+            self.queue = [message for message in self.queue if message.queue != node]
+        self._send(given)
+
     def hang(self, attempt: Attempt) -> None:
         """Its thread does not move, so its worker's heartbeat leaves it out."""
         item = self.model.current(attempt.member)
@@ -268,8 +277,8 @@ class LedgerWorld:
             for item in run.items.values():
                 if item.place is not Place.CLAIMED:
                     item.age += seconds
-        for member in self.model.lingering:
-            self.model.lingering[member] += seconds
+        for item in self.model.lingering.values():
+            item.age += seconds
         if queued is not None:
             self._sweep(queued)
 
@@ -280,6 +289,7 @@ class LedgerWorld:
             NODES[0],
             stale_seconds=STALE_SECONDS,
             lost_seconds=LOST_SECONDS,
+            busy_seconds=BUSY_SECONDS,
             queued=queued,
             lease_ms=60_000,
         )

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 
 from siteferry.errors import UnknownRun
 from siteferry.ledger.connection import connect
+from siteferry.ledger.items import Fate
 from siteferry.run import ItemKind
 from tests.ledger_attempts import Website
 from tests.ledger_view import LedgerView
@@ -59,7 +60,7 @@ STARTS = st.fixed_dictionaries(
 )
 WORDS = st.sampled_from(["arrives", "fails", "comes further", "comes further", "beats"])
 TELLS = st.lists(WORDS, max_size=4)
-SECONDS = st.sampled_from([2, 60])
+SECONDS = st.sampled_from([2, 10, 60])
 QUEUED = st.sampled_from([0, 5, None])
 """Messages in the shared queue, as the sweeper finds it; None: it does not come by."""
 RARELY = st.sampled_from([False, False, False, False, True])
@@ -177,6 +178,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def a_node_falls_silent(self, node: str, seconds: int, queued: int | None) -> None:
         self.world.silence(node)
         self.world.pass_time(seconds, queued)
+
+    @rule(node=st.sampled_from(NODES), fate=st.sampled_from(list(Fate)))
+    def a_node_is_buried(self, node: str, fate: Fate) -> None:
+        """It may be mistaken for dead, and go on."""
+        self.world.bury(node, fate)
 
     @precondition(lambda self: len(self.world.alive) < len(NODES))
     @rule(data=st.data())
