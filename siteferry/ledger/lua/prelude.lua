@@ -225,6 +225,12 @@ local function next_account(accounts, held, own)
   return best
 end
 
+-- The account has items at this address.
+local function join_address(account, address)
+  redis.call('ZADD', k_accounts(address), 'NX', now(), account)
+  redis.call('EXPIRE', k_accounts(address), ACCOUNT_SECONDS)
+end
+
 -- Fill the windows of the account and of those that share its address, from runs in turn; gives a
 -- list of {run, item, attempt}.
 local function fill(account, node)
@@ -235,8 +241,7 @@ local function fill(account, node)
         and let_in(account, out, node) do end
     return out
   end
-  redis.call('ZADD', k_accounts(address), 'NX', now(), account)
-  redis.call('EXPIRE', k_accounts(address), ACCOUNT_SECONDS)
+  join_address(account, address)
   local flat = redis.call('ZRANGE', k_accounts(address), 0, -1, 'WITHSCORES')
   local accounts, held, used, own = {}, {}, 0, nil
   for i = 1, #flat, 2 do
