@@ -270,7 +270,7 @@ class LedgerWorld:
         if item is not None and item.place is Place.CLAIMED:
             item.age = LONG_AGO_SECONDS
 
-    def pass_time(self, seconds: int, queued: int | None) -> None:
+    def pass_time(self, seconds: float, queued: int | None) -> None:
         """For messages that are under way, for delays, for those who have been told to stop; then
         the sweeper comes by, if `queued` tells how many messages it finds in the shared queue."""
         for run in self.model.live().values():

@@ -60,7 +60,8 @@ STARTS = st.fixed_dictionaries(
 )
 WORDS = st.sampled_from(["arrives", "fails", "comes further", "comes further", "beats"])
 TELLS = st.lists(WORDS, max_size=4)
-SECONDS = st.sampled_from([2, 10, 60])
+SECONDS = st.sampled_from([2.2, 11.3, 60.0])
+"""No sum of them is a bound of the sweeper's."""
 QUEUED = st.sampled_from([0, 5, None])
 """Messages in the shared queue, as the sweeper finds it; None: it does not come by."""
 RARELY = st.sampled_from([False, False, False, False, True])
@@ -104,6 +105,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def a_run_is_ended(self, data: st.DataObject, outside: bool, sure: bool) -> None:
         if sure:
             self.world.end(data.draw(st.sampled_from(sorted(self.world.model.live()))), outside)
+
+    @precondition(lambda self: self.world.attempts)
+    @rule(data=st.data(), failing=st.booleans())
+    def a_run_is_ended_while_a_worker_finishes(self, data: st.DataObject, failing: bool) -> None:
+        attempt = data.draw(st.sampled_from(self.world.attempts))
+        if attempt.member.run in self.world.model.live():
+            self.world.end(attempt.member.run, outside=True)
+            self.world.carry_through(attempt, failing)
 
     # -- messages ----------------------------------------------------------------------------------
 
@@ -170,12 +179,12 @@ class LedgerMachine(RuleBasedStateMachine):
         live = self.world.model.live().values()
         for account in sorted({run.new.account for run in live}):
             self.world.open_session(account, most)
-        self.world.pass_time(0, 5)
+        self.world.pass_time(0.0, 5)
 
     # -- nodes, time, the sweeper ------------------------------------------------------------------
 
     @rule(node=st.sampled_from(NODES), seconds=SECONDS, queued=QUEUED)
-    def a_node_falls_silent(self, node: str, seconds: int, queued: int | None) -> None:
+    def a_node_falls_silent(self, node: str, seconds: float, queued: int | None) -> None:
         self.world.silence(node)
         self.world.pass_time(seconds, queued)
 
@@ -192,12 +201,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.attempts)
     @rule(data=st.data(), seconds=SECONDS, queued=QUEUED)
-    def an_attempt_hangs(self, data: st.DataObject, seconds: int, queued: int | None) -> None:
+    def an_attempt_hangs(self, data: st.DataObject, seconds: float, queued: int | None) -> None:
         self.world.hang(data.draw(st.sampled_from(self.world.attempts)))
         self.world.pass_time(seconds, queued)
 
     @rule(seconds=SECONDS, queued=QUEUED)
-    def time_passes(self, seconds: int, queued: int | None) -> None:
+    def time_passes(self, seconds: float, queued: int | None) -> None:
         self.world.pass_time(seconds, queued)
 
     # -- Redis -------------------------------------------------------------------------------------
@@ -254,7 +263,7 @@ def view(redis_server: RedisServer) -> Iterator[LedgerView]:
 
 
 EXTENT = settings(
-    max_examples=10_000 if LONG else 120,
+    max_examples=10_000 if LONG else 200,
     stateful_step_count=100 if LONG else 50,
     derandomize=not LONG,
     database=None,
