@@ -44,7 +44,7 @@ lifetime of all that it finds with this table.
 | logins:address:I | zset | those of its leases whose login is not answered yet | none: as above |
 | limits:account:A | hash | what the host has admitted and refused | ACCOUNT_SECONDS |
 | limits:address:I | hash | the same for the address; configured: its limit | ACCOUNT_SECONDS |
-| address:I:accounts | zset | accounts with items -> when their turn began | none: idle ones go |
+| address:I:accounts | zset | accounts with items -> when their turn began | ACCOUNT_SECONDS |
 | address:I:connects | zset | leases of the last second -> time | two seconds |
 | wanted:account:A | string | a worker waits for a slot of the account | WANTED_MS |
 | wanted:address:I | string | a worker waits for a slot of the address | WANTED_MS |

@@ -97,7 +97,7 @@ class Runs:
         return int(self.connection.call(lambda: client.scard(key)))
 
     def set_fields(self, run: str, fields: Mapping[str, str | int | float]) -> None:
-        """Write facts of a run that no item's end depends on."""
+        """Write facts of a run that no item's end depends on; of one that goes on, no other."""
         self.connection.run_script("note", run, json.dumps(dict(fields)), 0)
 
     def warn(self, run: str, texts: Sequence[str]) -> None:

@@ -14,16 +14,9 @@ end
 if redis.call('HGET', k_part(run, 'attempts'), item) ~= attempt then return nil end
 local body = redis.call('HGET', k_part(run, 'items'), item)
 if not body then return nil end
-local member = member_of(run, item, attempt)
-if redis.call('HEXISTS', k_window(account), member) == 0 then return nil end
-if redis.call('HSETNX', k_part(run, 'claims'), item, attempt .. ' ' .. node) == 0 then
-  return nil
-end
-redis.call('HSET', k_window(account), member, node .. ' ' .. now())
-redis.call('ZADD', k_beats(), now(), member)
-if state == 'queued' then
-  redis.call('HSET', key, 'state', 'planning', 'started', now())
-end
+if redis.call('HEXISTS', k_window(account), member_of(run, item, attempt)) == 0 then return nil end
+if redis.call('HEXISTS', k_part(run, 'claims'), item) == 1 then return nil end
+take(run, item, attempt, node)
 touch_run(run)
 local barren_since = redis.call('HGET', k_part(run, 'barren'), item)
 local tries, since, nodes =

@@ -14,10 +14,12 @@ if replay then
   if said == attempt then return text end
   return nil
 end
-if ended(redis.call('HGET', key, 'state')) or not holds(run, item, attempt, node) then
+if ended(redis.call('HGET', key, 'state')) then
   leave_window(account, run, item, attempt)
   return cjson.encode(fill(account, queue))
 end
+-- Another node may have claimed this very attempt since: its place stays.
+if not holds(run, item, attempt, node) then return cjson.encode(fill(account, queue)) end
 record(run, node, cjson.decode(ARGV[6]))
 for field, value in pairs(cjson.decode(ARGV[8])) do redis.call('HSET', key, field, value) end
 for field, value in pairs(cjson.decode(ARGV[9])) do redis.call('HINCRBY', key, field, value) end

@@ -117,6 +117,12 @@ local function end_run(run, state)
   redis.call('HSET', key, 'state', state, 'ended', now())
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
+  -- What was sent and is not claimed runs nowhere: its message may never arrive.
+  for _, member in ipairs(redis.call('HKEYS', k_window(account))) do
+    if split_member(member) == run and not redis.call('ZSCORE', k_beats(), member) then
+      redis.call('HDEL', k_window(account), member)
+    end
+  end
   redis.call('DEL', k_part(run, 'waiting'), k_part(run, 'items'), k_part(run, 'previous'),
     k_part(run, 'tree'), k_part(run, 'barren'), k_part(run, 'extras'), k_part(run, 'elsewhere'),
     k_part(run, 'deaths'))
@@ -219,6 +225,12 @@ local function next_account(accounts, held, own)
   return best
 end
 
+-- The account has items at this address.
+local function join_address(account, address)
+  redis.call('ZADD', k_accounts(address), 'NX', now(), account)
+  redis.call('EXPIRE', k_accounts(address), ACCOUNT_SECONDS)
+end
+
 -- Fill the windows of the account and of those that share its address, from runs in turn; gives a
 -- list of {run, item, attempt}.
 local function fill(account, node)
@@ -229,7 +241,7 @@ local function fill(account, node)
         and let_in(account, out, node) do end
     return out
   end
-  redis.call('ZADD', k_accounts(address), 'NX', now(), account)
+  join_address(account, address)
   local flat = redis.call('ZRANGE', k_accounts(address), 0, -1, 'WITHSCORES')
   local accounts, held, used, own = {}, {}, 0, nil
   for i = 1, #flat, 2 do
@@ -332,6 +344,18 @@ local function clear_fruitless(run, item)
   redis.call('HDEL', k_part(run, 'deaths'), item)
 end
 
+-- From now on this node works on the attempt.
+local function take(run, item, attempt, node)
+  local key = k_run(run)
+  local member = member_of(run, item, attempt)
+  redis.call('HSET', k_part(run, 'claims'), item, attempt .. ' ' .. node)
+  redis.call('HSET', k_window(redis.call('HGET', key, 'account')), member, node .. ' ' .. now())
+  redis.call('ZADD', k_beats(), now(), member)
+  if redis.call('HGET', key, 'state') == 'queued' then
+    redis.call('HSET', key, 'state', 'planning', 'started', now())
+  end
+end
+
 -- Whether this attempt at this item is the one that counts, claimed by this node. A Redis that has
 -- lost its last second may have lost the claim: whoever works on the attempt that is still out may
 -- claim it again.
@@ -339,14 +363,11 @@ local function holds(run, item, attempt, node)
   local claim = redis.call('HGET', k_part(run, 'claims'), item)
   if claim then return claim == attempt .. ' ' .. node end
   local window = k_window(redis.call('HGET', k_run(run), 'account'))
-  local member = member_of(run, item, attempt)
   if redis.call('HGET', k_part(run, 'attempts'), item) ~= attempt
-      or redis.call('HEXISTS', window, member) == 0 then
+      or redis.call('HEXISTS', window, member_of(run, item, attempt)) == 0 then
     return false
   end
-  redis.call('HSET', k_part(run, 'claims'), item, attempt .. ' ' .. node)
-  redis.call('HSET', window, member, node .. ' ' .. now())
-  redis.call('ZADD', k_beats(), now(), member)
+  take(run, item, attempt, node)
   return true
 end
 

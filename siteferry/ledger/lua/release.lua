@@ -28,10 +28,12 @@ end
 local key = k_run(run)
 local account = redis.call('HGET', key, 'account')
 if not account then return nil end
-if ended(redis.call('HGET', key, 'state')) or not holds(run, item, attempt, node) then
+if ended(redis.call('HGET', key, 'state')) then
   leave_window(account, run, item, attempt)
   return cjson.encode(fill(account, queue))
 end
+-- Another node may have claimed this very attempt since: its place stays.
+if not holds(run, item, attempt, node) then return cjson.encode(fill(account, queue)) end
 local fresh = record(run, node, cjson.decode(ARGV[6])) + keep_parts(run, cjson.decode(ARGV[7]))
 if ARGV[9] ~= '' then redis.call('HSET', key, 'last_error', ARGV[9]) end
 leave_window(account, run, item, attempt)

@@ -9,6 +9,7 @@ drop_expired(account, address)
 if redis.call('ZSCORE', a, token) then return 1 end
 -- From now on `fill` knows which accounts share an address.
 redis.call('HSET', k_account(account), 'address', address)
+join_address(account, address)
 redis.call('HSET', k_limits_address(address), 'configured', ARGV[6])
 redis.call('EXPIRE', k_limits_address(address), ACCOUNT_SECONDS)
 if redis.call('ZCARD', a) >= learned(k_limits_account(account), ARGV[5], true) then
