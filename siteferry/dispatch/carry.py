@@ -65,7 +65,8 @@ def _take_up(runtime: Runtime, member: Member) -> Work | None:
         if runtime.stopping.is_set():
             runtime.broker.send([member])
             return None
-        claim = runtime.items.claim(member, runtime.node)
+        held = runtime.hands.holds(member)
+        claim = None if held else runtime.items.claim(member, runtime.node)
         if claim is None:
             _log.debug("not mine to do", run=member.run, task=member.item, attempt=member.attempt)
             return None
@@ -161,10 +162,13 @@ def _after_error(
     if finish is not None:
         return _finish(runtime, work, finish, stays=stays)
     with work.pulse.telling:
-        items.report(member, node, work.outcomes())
-    # What a full disk leaves staged is worth keeping; any other end of a run is its failure.
-    state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
-    following = items.fail_run(member.run, state, failure_facts(error), spare_publish=False) or []
+        counts = items.report(member, node, work.outcomes())
+    following: list[Member] = []
+    if counts:
+        # What a full disk leaves staged is worth keeping; any other end of a run is its failure.
+        state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
+        facts = failure_facts(error)
+        following = items.fail_run(member.run, state, facts, spare_publish=False) or []
     return following + items.release(member, node, [], 0, None, blameless=True, stays=stays)
 
 

@@ -26,6 +26,7 @@ from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import CONNECTS_PER_SECOND, SlotLedger
 from siteferry.log import get_logger
+from siteferry.run import Member
 from siteferry.settings import Settings
 from siteferry.settings.redis_tls import tls_of
 from siteferry.tree.content_hashes import ContentHashes, NoCache
@@ -118,6 +119,12 @@ class Hands:
         """Have `work` renewed by the heartbeat until it is put down."""
         with self._lock:
             self._works[str(work.member)] = work
+
+    def holds(self, member: Member) -> bool:
+        """Whether this very attempt is carried here: a Redis that has forgotten the claim would let
+        this process claim it once more."""
+        with self._lock:
+            return str(member) in self._works
 
     def put_down(self, work: Work) -> None:
         with self._lock:

@@ -30,7 +30,7 @@ COUNT = 50
 def launch(redis_server: RedisServer, tmp_path: Path) -> Iterator[Launch]:
     settings = load_settings(Installation(tmp_path).folder / "config/siteferry.yaml")
     connection = connect(redis_server.url, patience_seconds=0.1)
-    ledger = Ledger(connection, redis_server.url, None, None, False, lambda: None)
+    ledger = Ledger(connection, redis_server.url, None, None, None, False, lambda: None)
     yield Launch(settings, ledger, lambda: None)
     connection.client.close()
 
