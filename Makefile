@@ -44,7 +44,7 @@ chaos: venv
 	$(BIN)/python -m pytest -s tests/chaos
 
 chaos-long: venv
-	SITEFERRY_LONG_TESTS=1 $(BIN)/python -m pytest -s tests/chaos
+	SITEFERRY_LONG_TESTS=1 $(BIN)/python -m pytest -s tests/chaos tests/integration/test_ledger_states.py
 
 lint: venv
 	$(BIN)/ruff format --check
