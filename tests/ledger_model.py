@@ -45,6 +45,7 @@ class Item:
     place: Place = Place.WAITING
     attempt: int = 1
     fruitless: int = 0
+    deaths: int = 0
     node: str = SHARED
     age: float = 0
 
@@ -162,6 +163,7 @@ class LedgerModel:
             return
         assert claim is not None, f"{member} was sent, and nobody can claim it"
         assert (claim.body, claim.fruitless) == (item.body, item.fruitless)
+        assert claim.deaths == item.deaths
         self._take(member, item, node)
 
     def report(
@@ -178,7 +180,7 @@ class LedgerModel:
             run = self.runs[member.run]
             item.age = 0
             if run.record(outcomes) + run.keep(parts):
-                item.fruitless = 0
+                item.fruitless = item.deaths = 0
 
     def finish(self, member: Member, node: str, result: Finish, given: list[Member]) -> None:
         run = self.runs.get(member.run)
@@ -223,6 +225,7 @@ class LedgerModel:
         if item is None:
             self._refuse(member, node, given)
             return
+        item.deaths = 0
         if run.record(outcomes) + run.keep(parts) or progressed:
             item.fruitless = 0
         elif not blameless:
@@ -254,7 +257,7 @@ class LedgerModel:
                 if item.node == node and item.place is Place.SENT:
                     self._again(item, Place.WAITING)
                 elif item.node == node and item.place is Place.CLAIMED and fate != Fate.LEAVING:
-                    item.fruitless += fate is Fate.KILLED
+                    item.deaths += fate is Fate.KILLED
                     later = ItemKind.of(name) in {ItemKind.PLAN, ItemKind.PUBLISH}
                     self._again(item, Place.DELAYED if later else Place.WAITING)
         if fate != Fate.LEAVING:
@@ -266,7 +269,7 @@ class LedgerModel:
         if item.place is Place.DELAYED and item.age > 0:
             item.place = Place.WAITING
         elif item.place is Place.CLAIMED and item.age >= STALE_SECONDS:
-            item.fruitless += 1
+            item.deaths += 1
             self._again(item, Place.WAITING)
         elif item.place is Place.SENT:
             own = item.node != SHARED

@@ -12,7 +12,7 @@ from typing import Any
 
 from siteferry.dispatch.server_lock import claimant_of
 from siteferry.dispatch.work import Work
-from siteferry.errors import DocumentDamaged, SiteferryError, TargetHeld
+from siteferry.errors import SiteferryError, TargetHeld
 from siteferry.ftp.documents import store_document
 from siteferry.ftp.renames import Rename
 from siteferry.ftp.session import Session
@@ -86,6 +86,8 @@ class PublishStep:
                 if taken is None:
                     return _done_earlier(work, conflicts, wanted)
                 lock, journal = taken, draft.journal
+                # To read the journal back may have taken long: others may hold ours for dead.
+                lock.keep()
                 place_journal(session, draft.rename)
             _note_beginning(work, journal, wanted)
             sweeps = not Findings(work.runtime.connection).is_swept(work.claim.facts["target"])
@@ -244,8 +246,8 @@ def _draft(work: Work, session: Session, plan: PublishPlan, first: FirstTry) -> 
     work.go_on()
     try:
         rename = draft_journal(session, base, journal, f"{JOURNAL_NAME}.{own}", first)
-    except DocumentDamaged:
-        if first.lock is not None:
+    except SiteferryError:
+        if first.lock is not None and not session.lost:
             first.lock.release(first.after)
         raise
     return _Draft(journal, rename)

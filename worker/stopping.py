@@ -103,12 +103,8 @@ class Stopping:
     def _watch(self) -> None:
         self._news.get()
         end = time.monotonic() + self.grace_seconds
-        try:
-            self._leave()
-        except LedgerUnreachable as error:
-            _log.warning("what was not begun waits for the sweeper", error=str(error))
-        except Exception:  # noqa: BLE001  # the watch over the grace must go on
-            _log.exception("stopping met an unexpected error")
+        # In a thread of its own, for Redis may hang, and the grace counts all the same.
+        threading.Thread(target=self._leave, name="siteferry-leaving", daemon=True).start()
         why = "stop"
         while why == "stop":
             try:
@@ -119,6 +115,14 @@ class Stopping:
             self._cut_short(why)
 
     def _leave(self) -> None:
+        try:
+            self._give_back_what_was_not_begun()
+        except LedgerUnreachable as error:
+            _log.warning("what was not begun waits for the sweeper", error=str(error))
+        except Exception:  # noqa: BLE001  # the process ends all the same
+            _log.exception("stopping met an unexpected error")
+
+    def _give_back_what_was_not_begun(self) -> None:
         runtime = self.runtime
         runtime.stopping.set()
         # Celery looks whether it is to stop when its loop comes round, else once in a second.

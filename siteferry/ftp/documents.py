@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from siteferry.errors import DocumentDamaged, NotPermitted, SiteferryError
 from siteferry.ftp.directories import file_sizes
@@ -13,6 +14,16 @@ from siteferry.ftp.session import Session
 from siteferry.ftp.transfer import finish_upload, open_transfer
 
 LARGEST_BYTES = 256 * 1024 * 1024
+
+
+class Along(Protocol):
+    """What is sent along with other commands, to save a round trip."""
+
+    def commands(self) -> list[str]:
+        """Asked for when everything before has been answered."""
+
+    def answered(self, replies: Sequence[Reply]) -> None:
+        """The replies to them."""
 
 
 def read_document(session: Session, path: str, largest_bytes: int = LARGEST_BYTES) -> bytes:
@@ -65,25 +76,28 @@ def write_document(
     path: str,
     content: bytes,
     commands: Sequence[str] = (),
-    behind: Sequence[str] = (),
-) -> tuple[list[Reply], list[Reply]]:
-    """Store `content` under `path` and read it back.
+    along: Along | None = None,
+) -> list[Reply]:
+    """Store `content` under `path` and read it back; gives the replies to `commands`, which travel
+    in front of it.
 
-    Returns:
-        The replies to `commands`, which travel in front of it, and to `behind`, which travel
-        between the two.
+    Args:
+        along: travels between the two; it is answered whatever comes back.
 
     Raises:
         DocumentDamaged: what came back differs.
         SiteferryError: the server refused; SessionLost: the session is suspect.
     """
     replies = store_document(session, path, content, commands)
-    replies_behind, back = ask_and_read(session, behind, path, max(len(content), 1))
+    behind = along.commands() if along is not None else []
+    answers, back = ask_and_read(session, behind, path, max(len(content), 1))
+    if along is not None:
+        along.answered(answers)
     if isinstance(back, SiteferryError):
         raise back
     if hashlib.sha256(back).digest() != hashlib.sha256(content).digest():
         raise DocumentDamaged(f"{path} came back from the server other than it was sent")
-    return replies, replies_behind
+    return replies
 
 
 def store_document(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from siteferry.errors import ConnectionLimited, CredentialError, LoginRefused
 from siteferry.ftp.profile import KEEP_SECONDS, ServerProfile, profile_of
+from siteferry.ftp.replies import is_ban
 from siteferry.ftp.session import Session
 from siteferry.ftp.sharing import Account, Gate, Login, Profiles, Slots
 from siteferry.log import get_logger
@@ -39,6 +40,8 @@ class Logins:
     _connecting: dict[str, tuple[Account, str]] = field(default_factory=dict)
     _accepted: dict[str, tuple[tuple[str, Secret], float]] = field(default_factory=dict)
     """By account the login that the host has accepted last, and when."""
+    _doubted: set[str] = field(default_factory=set)
+    """Accounts whose refused login was believed to be a limit, though never accepted here."""
     _profiles: dict[str, _Profile] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -110,23 +113,16 @@ class Logins:
         try:
             session = self._open(account, *known)
         except LoginRefused as error:
-            if self._means_limit(account, token, known):
-                raise ConnectionLimited(
-                    "the host refuses a login that it has accepted a short while ago: it seems to "
-                    "admit no more connections at the moment",
-                    reply=error.reply,
-                    next_step="Lower ftp.max_connections of the website.",
-                ) from error
             # The password may have been changed since it was fetched: once more, with what is in
             # the store now, if that is another one.
             try:
                 fresh = login(True)
             except CredentialError:
                 # Whatever the store says now: this login has been refused.
-                self.gate.refused(account, error)
+                self._refused(account, token, known, error)
                 raise
             if fresh == known:
-                self.gate.refused(account, error)
+                self._refused(account, token, known, error)
                 raise
             try:
                 session = self._open(account, *fresh)
@@ -135,18 +131,46 @@ class Logins:
                 raise
             known = fresh
         self._accepted[account.name] = (known, self.clock())
+        self._doubted.discard(account.name)
         return session
 
-    def _means_limit(self, account: Account, token: str, login: tuple[str, Secret]) -> bool:
+    def _refused(
+        self, account: Account, token: str, login: tuple[str, Secret], error: LoginRefused
+    ) -> None:
+        """Stop the account, unless it seems to be a limit.
+
+        Raises:
+            ConnectionLimited: it does.
+        """
+        if not self._means_limit(account, token, login, error.reply or ""):
+            self.gate.refused(account, error)
+            return
+        raise ConnectionLimited(
+            "the host refuses a login that it has accepted a short while ago: it seems to admit no "
+            "more connections at the moment",
+            reply=error.reply,
+            next_step="Lower ftp.max_connections of the website.",
+        ) from error
+
+    def _means_limit(
+        self, account: Account, token: str, login: tuple[str, Secret], reply: str
+    ) -> bool:
         """Whether a login that is refused without a word about a limit is so for one: the same was
         accepted a short while ago, and other sessions of the account are there; or just now, when
-        the server may not know yet that the last one has gone."""
-        accepted, at = self._accepted.get(account.name, (None, 0.0))
-        if accepted is not None and accepted != login:
+        the server may not know yet that the last one has gone. Where this process has never seen it
+        accepted, the sessions of others are believed once."""
+        if is_ban(reply):
             return False
-        if accepted is not None and self.clock() - at < _JUST_NOW_SECONDS:
+        accepted, at = self._accepted.get(account.name, (None, 0.0))
+        if accepted is None:
+            if account.name in self._doubted or not self.slots.others(account, token):
+                return False
+            self._doubted.add(account.name)
             return True
-        return self.slots.others(account, token) > 0
+        if accepted != login:
+            return False
+        just_now = self.clock() - at < _JUST_NOW_SECONDS
+        return just_now or self.slots.others(account, token) > 0
 
     def _open(self, account: Account, username: str, password: Secret) -> Session:
         session = Session(account.endpoint, self.profile(account))

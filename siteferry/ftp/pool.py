@@ -62,6 +62,7 @@ class SessionPool:
     logins: Logins = field(init=False)
     _idle: dict[str, list[Held]] = field(default_factory=lambda: defaultdict(list))
     _busy: dict[str, Held] = field(default_factory=dict)
+    _leaving: list[Held] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _freed: threading.Event = field(default_factory=threading.Event)
 
@@ -93,7 +94,8 @@ class SessionPool:
         """Account, address and token of every session that lives or logs in, for the heartbeat to
         renew."""
         with self._lock:
-            every = [*self._busy.values(), *(h for idle in self._idle.values() for h in idle)]
+            idle = (held for of_account in self._idle.values() for held in of_account)
+            every = [*self._busy.values(), *idle, *self._leaving]
         return self.logins.under_way() + [
             (held.account, held.address, held.token) for held in every
         ]
@@ -101,9 +103,7 @@ class SessionPool:
     def close_idle(self, *, everything: bool = False) -> None:
         """Close sessions that waited long enough, or whose slots a worker elsewhere wants."""
         now = self.clock()
-        with self._lock:
-            first = {name: idle[0] for name, idle in self._idle.items() if idle}
-        wanted = {name for name, h in first.items() if self.slots.wanted(h.account, h.address)}
+        wanted = set() if everything else self._wanted()
         closing: list[Held] = []
         with self._lock:
             for name, idle in self._idle.items():
@@ -112,10 +112,28 @@ class SessionPool:
                     old = now - held.idle_since >= self.idle_seconds
                     (closing if everything or old or name in wanted else keep).append(held)
                 self._idle[name] = keep
+            # Their leases are renewed until they are given back.
+            self._leaving += closing
         for held in closing:
             held.session.take_leave()
-        for held in closing:
-            self._close(held, said=True)
+        end = self.clock() + _FAREWELL_SECONDS
+        for number, held in enumerate(closing):
+            try:
+                self._close(held, max(0.0, end - self.clock()), said=True)
+            except BaseException:
+                # Who frees a lease may find Redis away: it expires, but the connection must go.
+                for left in closing[number:]:
+                    left.session.drop()
+                raise
+            finally:
+                with self._lock:
+                    self._leaving.remove(held)
+
+    def _wanted(self) -> set[str]:
+        """Accounts whose slots, or those of their address, a worker elsewhere wants."""
+        with self._lock:
+            first = {name: idle[0] for name, idle in self._idle.items() if idle}
+        return {name for name, h in first.items() if self.slots.wanted(h.account, h.address)}
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -145,13 +163,15 @@ class SessionPool:
             if idle := self._take_slot(account, address, token, deadline):
                 return idle
             try:
+                # Another thread may have been refused while this one waited.
+                self.gate.check(account)
                 session = self.logins.log_in(account, address, token, known, login)
             except ConnectionLimited as error:
                 reply = error.reply or ""
                 told, whose = told_limit(reply), limited_by(reply)
                 others = self.slots.refused(account, address, token, told, whose)
                 _log.warning("the host admits no more", others=others, reply=reply)
-                if not others:
+                if others <= 0:
                     # Somebody else's connections: there is none of ours to wait for.
                     raise
                 continue
@@ -207,11 +227,11 @@ class SessionPool:
             self._close(held)
         self.logins.keep_profile(held.account)
 
-    def _close(self, held: Held, *, said: bool = False) -> None:
+    def _close(self, held: Held, seconds: float = _FAREWELL_SECONDS, *, said: bool = False) -> None:
         if not said:
             held.session.take_leave()
         # A host that still counts it would refuse whoever gets the slot.
-        held.session.await_end(_FAREWELL_SECONDS)
+        held.session.await_end(seconds)
         self.slots.free(held.account, held.address, held.token)
         self._freed.set()
 

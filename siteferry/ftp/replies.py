@@ -36,6 +36,12 @@ _DENIED = re.compile(
     r"permission|denied|not allowed|read-only|prohibited|not permitted|unauthori", re.IGNORECASE
 )
 _TLS_WANTED = re.compile(r"\b(TLS|SSL|encrypt)", re.IGNORECASE)
+# "421 Temporarily banned for too many failed login attempts" (FileZilla Server),
+# "530 Maximum login attempts exceeded"
+_BAN = re.compile(
+    r"(too many|maximum)\b.*\b(fail|attempt|authentication)|\b(banned|blocked|blacklisted)\b",
+    re.IGNORECASE,
+)
 _OF_ADDRESS = re.compile(
     r"(this|your) (ip|host|internet address|address|network)\b|per[ -](ip|host)\b", re.IGNORECASE
 )
@@ -126,6 +132,13 @@ def error_for(reply: Reply, doing: str) -> SiteferryError:
 def login_error(reply: Reply) -> SiteferryError:
     """What a refusal before or at login means: a limit, a demand for TLS, a wrong password."""
     text = reply.text
+    if is_ban(text):
+        return LoginRefused(
+            "the host turns our logins away for a while, because of earlier ones that failed",
+            reply=text,
+            next_step="Correct the credential, wait until the host lifts it, then run the same "
+            "import again.",
+        )
     if reply.code in (421, 530) and _LIMIT.search(text):
         return ConnectionLimited(
             "the host admits no more connections at the moment",
@@ -153,6 +166,11 @@ def told_limit(text: str) -> int | None:
     this IP", "8 users (the maximum) are already logged in"; None where it names none."""
     found = _TOLD_LIMIT.search(text[4:])
     return int(found[1] or found[2]) if found else None
+
+
+def is_ban(text: str) -> bool:
+    """Whether a refusal says that too many logins have failed. To knock on prolongs that."""
+    return _BAN.search(text) is not None
 
 
 def limited_by(text: str) -> Literal["account", "address"] | None:

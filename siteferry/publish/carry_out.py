@@ -6,7 +6,7 @@ import posixpath
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from siteferry.errors import (
     DocumentDamaged,
@@ -20,10 +20,10 @@ from siteferry.ftp.directories import (
     remove_empty_directories,
     remove_tree,
 )
-from siteferry.ftp.documents import exists, read_document, write_document
+from siteferry.ftp.documents import Along, exists, read_document, write_document
 from siteferry.ftp.permissions import chmod_warning, set_modes
 from siteferry.ftp.renames import Rename, rename_all
-from siteferry.ftp.replies import Reply, error_for
+from siteferry.ftp.replies import error_for
 from siteferry.ftp.sending import size_of
 from siteferry.ftp.session import Session
 from siteferry.log import get_logger
@@ -39,16 +39,6 @@ _RENAMES_A_BURST = 170
 T = TypeVar("T")
 
 _log = get_logger(__name__)
-
-
-class Along(Protocol):
-    """What is sent along with other commands, to save a round trip."""
-
-    def commands(self) -> list[str]:
-        """Asked for when everything before has been answered."""
-
-    def answered(self, replies: Sequence[Reply]) -> None:
-        """The replies to them."""
 
 
 @dataclass(slots=True)
@@ -120,15 +110,12 @@ def draft_journal(
 
     Args:
         name: the draft's, which no other attempt may write to.
-        along: travels behind it, before it is read back.
+        along: travels behind it, and with the command that reads it back.
     """
     draft = posixpath.join(journal.staging, name)
     content = journals.encode(journal)
     staged = _staged(journal, journal.manifest.staged)
-    more = along.commands() if along is not None else []
-    (held,), answers = write_document(session, draft, content, [f"SIZE {staged}"], more)
-    if along is not None:
-        along.answered(answers)
+    (held,) = write_document(session, draft, content, [f"SIZE {staged}"], along)
     if held.code == 550 or size_of(held) not in (journal.manifest.size, None):
         raise DocumentDamaged(f"{staged} has another size on the server than was sent")
     return Rename(draft, base.journal, len(content))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from siteferry.errors import ConnectionLimited, LoginRefused, SlotsBusy
+from siteferry.errors import AccountStopped, ConnectionLimited, LoginRefused, SlotsBusy
 from siteferry.ftp.pool import SessionPool
 from siteferry.ftp.sharing import Account
 from siteferry.secret import Secret
@@ -164,3 +164,87 @@ def test_the_lease_of_a_login_that_takes_its_time_is_renewed(
             assert gate.renewed == ["token-0"]
             assert slots.admitted_tokens == {"token-0"}
         assert [token for _, _, token in pool.leases()] == ["token-0"]
+
+
+def test_who_waited_for_a_slot_while_the_account_was_stopped_does_not_log_in(
+    pool: SessionPool, slots: MemorySlots, gate: Watching, pyftpd_server: FtpServer
+) -> None:
+    """Eight threads with one wrong password must not be eight refused logins."""
+    slots.limit = 0
+
+    def stopped_meanwhile() -> None:
+        gate.stopped.append("a@b")
+        slots.limit = 1
+
+    slots.on_refusal = stopped_meanwhile
+    with pytest.raises(AccountStopped):
+        pool.session(Account("a@b", endpoint_of(pyftpd_server), 8, 8), known).__enter__()
+    assert slots.held == {}
+
+
+def test_sessions_of_others_are_believed_once_where_the_login_was_never_accepted_here(
+    pool: SessionPool, slots: MemorySlots, gate: Watching, clock: Clock
+) -> None:
+    slots.held["elsewhere"] = ("a@b", "127.0.0.1")
+    slots.admitted_tokens.add("elsewhere")
+    slots.on_refusal = lambda: setattr(clock, "now", clock.now + 5)
+    with servers(pool, REFUSAL, REFUSAL) as (first, second):
+        with pytest.raises(SlotsBusy):
+            pool.session(first, known).__enter__()
+        assert gate.stopped == []
+        slots.limit = 9
+        with pytest.raises(LoginRefused):
+            pool.session(second, known).__enter__()
+    assert gate.stopped == ["a@b"]
+    del slots.held["elsewhere"]
+
+
+def test_a_refused_login_is_tried_with_what_the_store_has_now_before_it_counts_as_a_limit(
+    pool: SessionPool, gate: Watching, slots: MemorySlots, pyftpd_server: FtpServer
+) -> None:
+    slots.held["elsewhere"] = ("one@host", "127.0.0.1")
+    slots.admitted_tokens.add("elsewhere")
+    one = Account("one@host", endpoint_of(pyftpd_server), 8, 8)
+
+    def login(fresh: bool) -> tuple[str, Secret]:
+        return pyftpd_server.user, Secret(pyftpd_server.password if fresh else "changed since")
+
+    with pool.session(one, login) as session:
+        assert session.command("NOOP", "saying nothing").ok
+    assert slots.told == []
+    assert gate.stopped == []
+    del slots.held["elsewhere"]
+
+
+def test_a_ban_stops_the_account_though_its_words_speak_of_too_many(
+    pool: SessionPool, gate: Watching
+) -> None:
+    ban = "530 Too many failed login attempts, try again later."
+    banned = [*LOGIN[:1], turn((f"PASS {PASSWORD}", ban))]
+    with (
+        servers(pool, LOGIN, banned) as (first, second),
+        pool.session(first, known),
+        pytest.raises(LoginRefused, match="turns our logins away"),
+    ):
+        pool.session(second, known).__enter__()
+    assert gate.stopped == ["a@b"]
+
+
+def test_sessions_that_take_their_leave_together_wait_together_and_keep_their_leases(
+    pool: SessionPool, gate: Watching, slots: MemorySlots
+) -> None:
+    """Servers that do not close on QUIT: a second for all of them, not for each."""
+    with servers(pool, LOGIN, LOGIN) as places:
+        with ExitStack() as stack:
+            for place in places:
+                stack.enter_context(pool.session(place, known))
+        seen: list[int] = []
+        free = slots.free
+
+        def watching(account: Account, address: str, token: str) -> None:
+            seen.append(len(pool.leases()))
+            free(account, address, token)
+
+        slots.free = watching  # type: ignore[method-assign]
+        pool.close_idle(everything=True)
+    assert seen == [2, 1]

@@ -25,7 +25,7 @@ def again(member: Member) -> Member:
     return Member(member.run, member.item, member.attempt + 1)
 
 
-def test_what_a_killed_worker_had_claimed_is_given_out_again_and_counts_as_fruitless(
+def test_what_a_killed_worker_had_claimed_is_given_out_again_and_counts_as_a_death(
     items: Items, runs: Runs, connection: Connection
 ) -> None:
     one, two = planned(items, runs)
@@ -36,7 +36,7 @@ def test_what_a_killed_worker_had_claimed_is_given_out_again_and_counts_as_fruit
     assert items.report(two, OTHER, [sent("b")])
     claim = items.claim(again(one), OTHER)
     assert claim is not None
-    assert claim.fruitless == 1
+    assert (claim.deaths, claim.fruitless) == (1, 0)
     last = connection.client.hget(connection.keys.run("run-1"), "last_error")
     assert "its worker has died" in last
 

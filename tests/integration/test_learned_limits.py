@@ -238,3 +238,24 @@ def test_a_small_account_does_not_wait_for_a_large_one_at_the_same_address(host:
     Items(connection).fail_run(large[0].run, "cancelled", None, spare_publish=False)
     following = Items(connection).release(large[0], "node", [], 0, None, blameless=True)
     assert [member.run for member in following] == ["b-0"]
+
+
+def test_an_account_that_has_moved_to_another_address_counts_at_the_old_one_no_more(
+    host: Host,
+) -> None:
+    connection = host.connection
+    for account in ("a", "b"):
+        assert host.log_in(account)
+    connection.client.hset(connection.keys.limits_of_address(AT), "configured", 2)
+    assert len(started(connection, "a", 9)) == 2
+    connection.client.hset(connection.keys.account("a"), "address", "192.0.2.2")
+    assert len(started(connection, "b", 2)) == 2
+
+
+def test_a_refusal_that_is_told_twice_counts_once(host: Host) -> None:
+    assert sum(host.log_in() for _ in range(9)) == 4
+    limits = host.connection.keys.limits_of_account("a")
+    before = host.connection.client.hgetall(limits)
+    again = host.slots.refused("a", AT, "5", told=None, whose=None)
+    assert again == 4
+    assert host.connection.client.hgetall(limits) == before

@@ -101,6 +101,9 @@ def test_a_refusal_becomes_its_error_with_the_servers_words(
 
 LOGINS: list[tuple[str, type[SiteferryError]]] = [
     ("530 Login incorrect.", LoginRefused),
+    ("421 Temporarily banned for too many failed login attempts.", LoginRefused),
+    ("530 Maximum login attempts exceeded.", LoginRefused),
+    ("530 Your IP address is blocked.", LoginRefused),
     ("530 Login authentication failed", LoginRefused),
     ("530 Authentication failed.", LoginRefused),
     ("530 User cannot log in, home directory inaccessible.", LoginRefused),

@@ -5,7 +5,7 @@
 local node, fate = ARGV[2], ARGV[3]
 local rid = {}
 if fate ~= 'leaving' then
-  local came = fate == 'killed' and 'fruitless' or 'blameless'
+  local came = fate == 'killed' and 'died' or 'blameless'
   local why = fate == 'killed' and 'its worker has died' or nil
   for _, member in ipairs(redis.call('ZRANGE', k_beats(), 0, -1)) do
     local run, item = split_member(member)

@@ -10,6 +10,7 @@ local LEASES_SECONDS = 60
 local TRIED_AGAIN_SECONDS = 60
 local LONGEST_TRIED_AGAIN_SECONDS = 3600
 local TURN_SECONDS = 10
+local BACKLOG_SECONDS = 600
 
 local function k_runs() return prefix .. 'runs' end
 local function k_live() return prefix .. 'live' end
@@ -246,10 +247,13 @@ local function fill(account, node)
   local accounts, held, used, own = {}, {}, 0, nil
   for i = 1, #flat, 2 do
     local a, inside = { flat[i], tonumber(flat[i + 1]) }, redis.call('HLEN', k_window(flat[i]))
-    accounts[#accounts + 1], held[a[1]], used = a, inside, used + inside
-    if a[1] == account then own = a
-    elseif inside == 0 and redis.call('LLEN', k_turns(a[1])) == 0 then
+    if redis.call('HGET', k_account(a[1]), 'address') ~= address
+        or a[1] ~= account and inside == 0 and redis.call('LLEN', k_turns(a[1])) == 0 then
+      -- It has moved to another address, or has nothing to do.
       redis.call('ZREM', k_accounts(address), a[1])
+    else
+      accounts[#accounts + 1], held[a[1]], used = a, inside, used + inside
+      if a[1] == account then own = a end
     end
   end
   local configured = redis.call('HGET', k_limits_address(address), 'configured')
@@ -403,8 +407,9 @@ local function take_away(member, delay, came, why)
   redis.call('HDEL', k_window(f[2]), member)
   if f[1] and not ended(f[1]) and redis.call('HGET', k_part(run, 'attempts'), item) == attempt then
     if why then redis.call('HSET', k_run(run), 'last_error', cjson.encode({ message = why })) end
-    if came == 'fruitless' then redis.call('HINCRBY', k_part(run, 'deaths'), item, 1) end
-    next_attempt(run, item, delay, came, true)
+    -- It may have been at fault or not, so this is counted for itself.
+    if came == 'died' then redis.call('HINCRBY', k_part(run, 'deaths'), item, 1) end
+    next_attempt(run, item, delay, 'blameless', true)
   end
   return f[2]
 end

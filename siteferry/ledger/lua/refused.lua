@@ -7,6 +7,10 @@ local account, address, token, told = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5
 drop_expired(account, address)
 local own = redis.call('ZCARD', k_slots_account(account))
 local all = redis.call('ZCARD', k_slots_address(address))
+-- Told already, and the answer was lost; or the lease has expired meanwhile.
+if not redis.call('ZSCORE', k_slots_account(account), token) then
+  return ARGV[6] == 'address' and all or own
+end
 for _, key in ipairs({ k_slots_account(account), k_slots_address(address),
   k_logins_account(account), k_logins_address(address) }) do
   redis.call('ZREM', key, token)

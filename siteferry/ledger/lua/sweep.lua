@@ -23,7 +23,7 @@ for _, pair in ipairs(redis.call('ZRANGEBYSCORE', k_delayed(), '-inf', t)) do
 end
 -- Claimed, but its worker is silent.
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', k_beats(), '-inf', t - stale)) do
-  local account = take_away(member, 0, 'fruitless', 'its worker went silent')
+  local account = take_away(member, 0, 'died', 'its worker went silent')
   if account then due[account] = true end
 end
 -- Sent, but never claimed: to a node that has died, or lost with the broker's data.
@@ -33,7 +33,9 @@ local accounts = each_unclaimed(function(member, owner, since)
   -- Workers take a message only for a free thread, and claim it at once: one that is neither in the
   -- shared queue nor claimed was never sent, or went with a worker or its connection. A node's own
   -- may wait there for a thread.
-  local vanished = owner == '-' and age > lost and tonumber(ARGV[5]) == 0
+  -- While there is a backlog nobody can tell, so it is sent again after a long time: once too often
+  -- does no harm.
+  local vanished = owner == '-' and (age > lost and tonumber(ARGV[5]) == 0 or age > BACKLOG_SECONDS)
     or owner ~= '-' and age > tonumber(ARGV[7])
   -- It was never begun, so it cannot be poison.
   if (orphaned and age > 1) or vanished then take_away(member, 0, 'blameless') end
