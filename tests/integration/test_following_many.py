@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from siteferry.cli.following import follow, poll_seconds
-from siteferry.errors import UnknownRun
+from siteferry.errors import RunLost
 from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.runs import NewRun, Runs
@@ -135,5 +135,5 @@ def test_a_run_that_the_ledger_has_lost_ends_the_command(connection: Connection)
     def lose(_seconds: float) -> None:
         connection.client.delete(connection.keys.run(names[1]))
 
-    with pytest.raises(UnknownRun, match=names[1]):
+    with pytest.raises(RunLost, match=names[1]):
         follow(connection, names, json=False, quiet=True, check=lambda: None, sleep=lose)

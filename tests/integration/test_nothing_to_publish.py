@@ -36,7 +36,9 @@ class Site:
             client.config_resetstat()
             done = self.run(**options)
             assert done.state is RunState.DONE, done
-            return "cmdstat_hkeys" in client.info("commandstats")
+            asked = client.info("commandstats").get("cmdstat_hkeys", {"calls": 0})["calls"]
+            # The run's end looks once which messages of it are still out.
+            return bool(asked > 1)
 
 
 @pytest.fixture
