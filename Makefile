@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes: most tests wait for a server, and every process has its own.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help venv demo test chaos chaos-long lint check bench bench-second bench-large fmt clean
+.PHONY: help venv demo test chaos chaos-long lint check bench bench-second bench-large bench-fleet bench-dispatch fmt clean
 # `check` looks before it tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -20,6 +20,8 @@ help:
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"
 	@echo "make bench-second  the second run, with nothing or one file changed (a quarter of an hour)"
 	@echo "make bench-large   100,000 files: time and memory (three minutes)"
+	@echo "make bench-fleet     200 websites on 20 accounts of one address (four minutes)"
+	@echo "make bench-dispatch  what Celery costs, as a share of the engine's time (twenty minutes)"
 	@echo "make fmt     format, and mend what lint can mend"
 	@echo "make clean   remove $(VENV) and caches (not .cache, which holds downloads)"
 	@echo "PYTHON=$(PYTHON) makes $(VENV); it must be 3.11 or later"
@@ -63,6 +65,12 @@ bench-second: venv
 
 bench-large: venv
 	$(BIN)/python -m benchmarks.many_files --check
+
+bench-fleet: venv
+	$(BIN)/python -m benchmarks.fleet --check
+
+bench-dispatch: venv
+	$(BIN)/python -m benchmarks.dispatch_cost --check
 
 fmt: venv
 	$(BIN)/ruff format
