@@ -63,6 +63,9 @@ for number in range(int(sys.argv[2])):
 """
 
 
+_MOST_TRIES = 10
+
+
 @pytest.fixture
 def state() -> Iterator[Path]:
     """A state directory with a short path; its server must be gone at the end of the test."""
@@ -188,15 +191,19 @@ def test_commands_that_join_and_leave_all_the_time_never_lose_the_server(
     """None meets a server that is stopping, and no count is lost from one server to the next.
 
     Two are often both outside, so the server ends and starts many times; eight crowd at the door.
+    On a busy machine two may take turns so evenly that it never ends: they get more than one try.
     """
-    processes = [command(ROUNDS, state, rounds) for _ in range(commands)]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * commands
-    starts = sum(int(line.split()[1]) for output in outputs for line in output.splitlines())
-    assert starts > (1 if commands == 2 else 0)
-    assert not runs(state)
+    wanted, tries, starts = 2 if commands == 2 else 1, 0, 0
+    while starts < wanted and tries < _MOST_TRIES:
+        tries += 1
+        processes = [command(ROUNDS, state, rounds) for _ in range(commands)]
+        outputs = [process.communicate()[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * commands
+        starts = sum(int(line.split()[1]) for output in outputs for line in output.splitlines())
+        assert not runs(state)
+    assert starts >= wanted
     with EmbeddedServer(state) as server, client_of(server) as client:
-        assert client.mget("joined", "left") == [b"%d" % (commands * rounds)] * 2
+        assert client.mget("joined", "left") == [b"%d" % (commands * rounds * tries)] * 2
 
 
 def test_commands_killed_anywhere_between_joining_and_leaving_leave_nothing_locked(
