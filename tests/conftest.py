@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import pytest
 
 from siteferry import secret
+from siteferry.ledger.connection import Connection, connect
 from tests import ordinary_user, wordpress
 from tests.private_redis import RedisServer, redis_binary
 from tests.servers.base import FtpServer, remove_tree
@@ -169,6 +170,14 @@ def redis_server(_redis_of_the_session: RedisServer) -> RedisServer:
     _redis_of_the_session.start()
     _redis_of_the_session.flush()
     return _redis_of_the_session
+
+
+@pytest.fixture
+def connection(redis_server: RedisServer) -> Iterator[Connection]:
+    """The ledger's connection to it, with little patience."""
+    opened = connect(redis_server.url, patience_seconds=0.5)
+    yield opened
+    opened.client.close()
 
 
 @pytest.fixture

@@ -24,10 +24,11 @@ from siteferry.ledger.connection import Connection, connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
-from siteferry.ledger.slots import CONNECTS_PER_SECOND, SlotLedger
+from siteferry.ledger.slots import SlotLedger
 from siteferry.log import get_logger
 from siteferry.run import Member
 from siteferry.settings import Settings
+from siteferry.settings.models import CONNECTS_PER_SECOND
 from siteferry.settings.redis_tls import tls_of
 from siteferry.tree.content_hashes import ContentHashes, NoCache
 from siteferry.tree.hash_cache import HashCache

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.keys import WANTED_MS
+from siteferry.settings.models import CONNECTS_PER_SECOND
 
 LEASE_SECONDS = 5.0
-CONNECTS_PER_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,8 +146,9 @@ class Release:
 
 @dataclass(slots=True)
 class FirstTry:
-    """Taking the lock from `after`, which may travel along with something else; see `take`.
-    `lock`: what has come of it."""
+    """Taking the lock without a look, along with other commands: it succeeds where `after`, the run
+    whose manifest was read for this one, published last and nobody holds it. `lock`: what has come
+    of it; None: `take` must look."""
 
     session: Session
     base: Base
@@ -166,13 +167,10 @@ class FirstTry:
             self.lock = Lock(self.session, self.base, self.claimant, self.after, self._begun)
 
 
-def take(session: Session, base: Base, claimant: Claimant, after: str | None = None) -> Lock:
-    """Take the lock; in one round trip where `after` published last and nobody holds it.
+def take(session: Session, base: Base, claimant: Claimant) -> Lock:
+    """Take the lock, after a look at it.
 
     A lock of the claimant's own run, which another attempt has left, is taken from that.
-
-    Args:
-        after: the run whose manifest was read for this one.
 
     Raises:
         TargetHeld: another run holds it and lives.
@@ -180,11 +178,6 @@ def take(session: Session, base: Base, claimant: Claimant, after: str | None = N
         LeaseLost: from the claimant's check.
     """
     own = _held_name(claimant, 0)
-    if after is not None:
-        first = FirstTry(session, base, claimant, after)
-        first.answered(session.burst(first.commands()))
-        if first.lock is not None:
-            return first.lock
     refusal: Reply | None = None
     contended = False
     for _ in range(_MOST_LOOKS):

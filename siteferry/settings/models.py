@@ -23,6 +23,9 @@ from siteferry.settings.values import (
     wrong,
 )
 
+CONNECTS_PER_SECOND = 10
+"""New connections to one address."""
+
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -165,7 +168,10 @@ class Settings(Part):
         description="host: connections that its address admits for all its accounts together",
     )
     connects_per_second: int = Field(
-        default=10, ge=1, le=1000, description="new connections to one address within a second"
+        default=CONNECTS_PER_SECOND,
+        ge=1,
+        le=1000,
+        description="new connections to one address within a second",
     )
     log: LogSettings = Field(default_factory=LogSettings)
     state_dir: LocalPath = Field(

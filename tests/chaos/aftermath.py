@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.conftest import Scene
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger_view import LedgerView, wait_for
 from tests.installation import left_over, tree_of
@@ -15,6 +16,14 @@ _SECONDS_TO_QUIET = 20.0
 """An idle session waits 3 seconds, a lease lives 5, a sweep comes each second."""
 
 _BAD = re.compile(r"given up|unexpected error|the (heartbeat|sweeper|sessions) failed")
+
+
+def check_all(scene: Scene, report: dict[str, Any], live: Path, source: Path, files: int) -> None:
+    """All of the below."""
+    check_report(report, files)
+    check_site(live, source)
+    check_ledger(scene.ledger, report["run"])
+    check_logs(scene.fleet)
 
 
 def check_report(report: dict[str, Any], files: int) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+from tests import long_tests
 from tests.wordpress import FILES
 
 MOST_CONNECTIONS = 8
@@ -58,4 +58,4 @@ LONG = Mode(
     few_connections=MOST_CONNECTIONS,
     most_times=4.0,
 )
-MODE = LONG if os.environ.get("SITEFERRY_LONG_TESTS") == "1" else SHORT
+MODE = LONG if long_tests.LONG else SHORT

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.chaos.aftermath import check_ledger, check_logs, check_report, check_site
+from tests.chaos.aftermath import check_all, check_report
 from tests.chaos.conftest import Scene
 from tests.chaos.disturbances import Disturbances
 from tests.chaos.mode import MODE, MOST_CONNECTIONS
@@ -36,10 +36,7 @@ def test_killed_workers_a_restarted_redis_and_cut_sessions_change_nothing(
         f" ({times:.1f} times); {happened}"
     )
     assert rough.code == 0, rough.output
-    check_report(rough.json, MODE.files)
-    check_site(live, source)
-    check_ledger(scene.ledger, rough.json["run"])
-    check_logs(scene.fleet)
+    check_all(scene, rough.json, live, source, MODE.files)
     assert 0 < happened.most_connections <= MOST_CONNECTIONS
     assert len(happened.kills) >= MODE.least_kills
     assert len(happened.cuts) >= MODE.least_cuts

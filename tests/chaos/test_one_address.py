@@ -12,16 +12,16 @@ import pytest
 
 from benchmarks.fleet import Size, host, import_all
 from tests.acceptance.test_two_workers import wait_for_workers
-from tests.chaos.mode import LONG, MODE
+from tests.conftest import unavailable
 from tests.installation import Installation
+from tests.long_tests import LONG
 from tests.private_redis import RedisServer
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
 from tests.servers.pureftpd import PureFtpd
 
-_IS_LONG = MODE is LONG
-FLEET = Size(200, 50, 20, 2, 8) if _IS_LONG else Size(24, 8, 6, 2, 4)
-LARGE_FILES = 20_000 if _IS_LONG else 8000
+FLEET = Size(200, 50, 20, 2, 8) if LONG else Size(24, 8, 6, 2, 4)
+LARGE_FILES = 20_000 if LONG else 8000
 SMALL_FILES = 10
 
 
@@ -30,7 +30,7 @@ SMALL_FILES = 10
 @pytest.mark.timeout(600)
 def test_the_address_never_sees_more_connections_than_it_admits() -> None:
     if reason := PureFtpd.missing():
-        pytest.skip(reason)
+        unavailable(reason)
     with (
         host(replace(FLEET, limit=FLEET.limit + 8), None) as server,
         FtpProxy.in_front_of(server) as proxy,

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.chaos.aftermath import check_ledger, check_logs, check_report, check_site
+from tests.chaos.aftermath import check_all
 from tests.chaos.conftest import ADMITTED, Scene
 from tests.chaos.disturbances import Disturbances
 from tests.chaos.mode import MODE, MOST_CONNECTIONS
@@ -32,10 +32,7 @@ def test_a_host_that_admits_four_of_eight_is_learned_while_everything_goes_wrong
         f"{rough.json['seconds']:.1f} s; {happened}; refused beside {refused}"
     )
     assert rough.code == 0, rough.output
-    check_report(rough.json, MODE.files)
-    check_site(live, source)
-    check_ledger(scene.ledger, rough.json["run"])
-    check_logs(scene.fleet)
+    check_all(scene, rough.json, live, source, MODE.files)
     assert len(happened.kills) >= MODE.least_kills
     assert len(happened.redis_restarts) == MODE.redis_restarts
     # Each refusal is a connection more than those that were there.

@@ -15,6 +15,7 @@ from siteferry.publish.lock import (
     RENEWED_AFTER_SECONDS,
     SILENT_SECONDS,
     Claimant,
+    FirstTry,
     Lock,
     take,
 )
@@ -54,7 +55,12 @@ class Machine:
         claimant = Claimant(
             self.run, self.token, self.patience, lambda: self.now, self.sleep, nothing
         )
-        return take(self.session, self.base, claimant, after)
+        if after is not None:
+            first = FirstTry(self.session, self.base, claimant, after)
+            first.answered(self.session.burst(first.commands()))
+            if first.lock is not None:
+                return first.lock
+        return take(self.session, self.base, claimant)
 
 
 class Place:

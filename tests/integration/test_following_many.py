@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from siteferry.cli.following import follow, poll_seconds
 from siteferry.errors import RunLost
-from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Items
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.run import Direction, RunState, Snapshot
-from tests.private_redis import RedisServer
 
 RUNS = 200
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    made = connect(redis_server.url)
-    yield made
-    made.client.close()
 
 
 def enter(connection: Connection, count: int = RUNS) -> list[str]:

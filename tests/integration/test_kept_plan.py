@@ -6,18 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import Runs
 from tests.private_redis import RedisServer
 
 TREE = {"directories": [""], "previous": []}
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = connect(redis_server.url, patience_seconds=0.5)
-    yield opened
-    opened.client.close()
 
 
 @pytest.fixture

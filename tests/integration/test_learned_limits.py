@@ -5,17 +5,15 @@ Time passes by moving what the ledger has noted back; its clock is Redis' own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Items
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Direction, Member
-from tests.private_redis import RedisServer
 
 CONFIGURED = 8
 AT = "192.0.2.1"
@@ -74,13 +72,6 @@ class Host:
         for key in (keys.limits_of_account("a"), keys.limits_of_address(AT)):
             if client.hexists(key, "refused_at"):
                 client.hincrbyfloat(key, "refused_at", -seconds)
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = connect(redis_server.url, patience_seconds=0.5)
-    yield opened
-    opened.client.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,17 +13,9 @@ from siteferry.ledger.keys import Keys
 from siteferry.ledger.runs import NewRun, Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Direction, Member, RunState
-from tests.private_redis import RedisServer
 
 NODE = "node-a"
 OTHER = "node-b"
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = connect(redis_server.url, patience_seconds=0.5)
-    yield opened
-    opened.client.close()
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from siteferry.errors import UnknownRun
-from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Finish, Items
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
@@ -16,13 +14,6 @@ from tests.integration.test_ledger import NODE, OTHER, failed, new_run, planned,
 from tests.private_redis import RedisServer
 
 ACCOUNT = "u@h:21"
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = connect(redis_server.url, patience_seconds=0.5)
-    yield opened
-    opened.client.close()
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 import siteferry.publish.carry_out as carrying
 import worker.publish as publishing
-from siteferry.errors import TransferMismatch
+from siteferry.errors import TargetHeld, TransferMismatch
+from siteferry.ftp import documents
 from siteferry.ftp.session import Session
+from siteferry.publish.lock import Lock
 from siteferry.publish.observe import Observed
 from siteferry.run import RunState
 from siteferry.tree import manifest as manifests
@@ -22,29 +26,36 @@ from tests.integration.test_review_deletes import FILES, Site, site
 __all__ = ["site"]
 
 
+@pytest.mark.parametrize("last", ["carry_out", "_sweep"])
 @pytest.mark.parametrize(
     "error", [ConnectionError("killed here"), TransferMismatch("the session lives on")]
 )
 def test_a_publish_that_was_done_and_not_told_is_told_exactly_by_the_next_attempt(
-    site: Site, error: Exception, monkeypatch: pytest.MonkeyPatch
+    site: Site, error: Exception, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker dies between the journal's removal and the item's end."""
+    """The worker dies between the journal's removal and the item's end: with the lock given back,
+    or, where it looks for what dead runs have left, still with it."""
     site.publish()
     (site.source / "blog/one.html").unlink()
     write_tree(site.source, {"new/deep/page.html": "new"})
-    sweep, calls = publishing._sweep, []
+    done_by, calls = getattr(publishing, last), []
 
-    def dies(*args: object) -> None:
+    def dies(*args: Any, **named: Any) -> Any:
         calls.append(args)
+        result = done_by(*args, **named)
         if len(calls) == 1:
             raise error
-        sweep(*args)  # type: ignore[arg-type]
+        return result
 
-    monkeypatch.setattr(publishing, "_sweep", dies)
+    monkeypatch.setattr(publishing, last, dies)
     worker = make_worker(site.installation, site.redis)
+    if last == "_sweep":
+        client = worker.connection.client
+        client.delete(*client.keys(worker.connection.keys.swept("*")))
     options = RunOptions(delete="published", max_delete="100%")
     done = work_off(worker, start(worker, options=options))
     worker.pool.close_idle(everything=True)
+    assert calls, "it has not died"
     assert done.state is RunState.DONE, done.error
     assert (done.transferred, done.deleted, done.dirs_created) == (1, 1, 2)
     assert tree_of(site.live) == tree_of(site.source)
@@ -170,3 +181,48 @@ def test_a_manifest_that_was_damaged_on_its_way_keeps_no_publish_open(
         (site.live / "blog/new.html").rmdir()
     assert site.run().state is RunState.DONE
     assert tree_of(site.live) == tree_of(site.source)
+
+
+def test_a_journal_that_comes_back_damaged_gives_the_lock_back_and_takes_no_place(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is taken along with the command that reads the journal back."""
+    site.publish()
+    lock = site.live / BASE_NAME / ".htlock"
+    free = sorted(lock.iterdir())
+    write_tree(site.source, {"index.html": "changed"})
+
+    read, damages = documents.ask_and_read, []
+
+    def damaged(session: Session, commands: Sequence[str], *args: Any) -> Any:
+        replies, content = read(session, commands, *args)
+        if not any(".htlock" in command for command in commands):
+            return replies, content
+        damages.append(sorted(lock.iterdir()) != free)
+        return replies, bytes(content) + b"."
+
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "ask_and_read", damaged)
+        ended = site.run()
+    assert damages == [True], "the lock was taken with it"
+    assert ended.state is RunState.FAILED
+    assert sorted(lock.iterdir()) == free
+    assert not (site.live / BASE_NAME / ".htjournal").exists()
+    assert site.run().state is RunState.DONE
+
+
+def test_a_lock_that_was_lost_while_the_journal_was_read_back_keeps_it_from_its_place(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.publish()
+    write_tree(site.source, {"index.html": "changed"})
+
+    def lost(_lock: Lock) -> None:
+        raise TargetHeld("another one has taken it over")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lock, "keep", lost)
+        ended = site.run()
+    assert ended.state is RunState.FAILED
+    assert not (site.live / BASE_NAME / ".htjournal").exists()
+    assert (site.live / "index.html").read_text() != "changed"

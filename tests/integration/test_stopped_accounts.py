@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from siteferry.ledger.accounts import LONGEST_STOP_SECONDS, StoppedAccounts
-from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.connection import Connection
 from tests.acceptance.test_two_workers import wait_for_workers
 from tests.installation import Installation, write_tree
 from tests.private_redis import RedisServer
@@ -16,13 +15,6 @@ from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
 
 ACCOUNT = "u123@ftp.example.com:21"
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = connect(redis_server.url, patience_seconds=0.5)
-    yield opened
-    opened.client.close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ local function prove(slots, logins, key)
   if f[2] and count > tonumber(f[2]) then
     redis.call('HSET', key, 'ceiling', count, 'refused_at', t, 'patience', TRIED_AGAIN_SECONDS)
   end
-  redis.call('HSET', key, 'accepted', t)
   redis.call('EXPIRE', key, ACCOUNT_SECONDS)
 end
 prove(k_slots_account(account), k_logins_account(account), k_limits_account(account))
