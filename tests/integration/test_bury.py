@@ -11,7 +11,6 @@ from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.run import Member
 from tests.integration.test_ledger import NODE, OTHER, new_run, planned, sent
-from tests.integration.test_ledger import connection as connection
 from tests.integration.test_ledger import items as items
 from tests.integration.test_ledger import runs as runs
 
