@@ -11,14 +11,15 @@ from celery import signals
 
 from siteferry.broker import SHARED_QUEUE, own_queue, queue
 from siteferry.dispatch.handing_back import hand_back
-from siteferry.dispatch.heartbeat import Keepers
+from siteferry.dispatch.heartbeat import STALLED_SECONDS, Keepers
 from siteferry.dispatch.lives import begin_life
 from siteferry.dispatch.process import use_runtime
-from siteferry.dispatch.runtime import Runtime, make_runtime, new_node_name
+from siteferry.dispatch.runtime import Runtime, make_runtime
 from siteferry.embedded.worker import PARENT_PIPE, watch_parent
 from siteferry.ledger.items import Fate
 from siteferry.log import get_logger
 from siteferry.settings import Settings
+from worker.health import TellTurning, WorkerHealth
 from worker.stopping import Stopping, TellStopping
 
 _BURIAL_PATIENCE_SECONDS = 5.0
@@ -29,14 +30,24 @@ _COMMAND_GRACE_SECONDS = 4.0
 _log = get_logger(__name__)
 
 
-def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: bool) -> int:
+def run_worker(
+    settings: Settings,
+    redis_url: str,
+    *,
+    concurrency: int,
+    events: bool,
+    health: WorkerHealth,
+    stalled_seconds: float = STALLED_SECONDS,
+) -> int:
     """Work until SIGTERM or SIGINT; gives the exit status of the process.
 
     Args:
+        health: was begun by the caller, who ends it; it names the node.
+        stalled_seconds: silence after which a thread counts as hung.
         concurrency: threads, so the most items that this process carries at a time.
         events: send Celery's task events, which Flower needs and which cost some CPU.
     """
-    node = new_node_name()
+    node = health.node
     runtime = make_runtime(settings, redis_url, node)
     use_runtime(runtime)
     app = runtime.broker.app
@@ -53,12 +64,12 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
     for name in ("celery.worker.strategy", "celery.app.trace"):
         # "received" and "succeeded" say less than our own "begun" and "ended".
         logging.getLogger(name).setLevel(logging.WARNING)
-    keepers = Keepers(runtime)
+    keepers = Keepers(runtime, stalled_seconds)
     grace_seconds = settings.worker.grace_seconds
     if PARENT_PIPE in os.environ:
         grace_seconds = min(grace_seconds, _COMMAND_GRACE_SECONDS)
-    stopping = Stopping(runtime, keepers, grace_seconds)
-    app.steps["worker"].add(TellStopping)
+    stopping = Stopping(runtime, keepers, grace_seconds, health.tell)
+    app.steps["worker"].update((TellStopping, TellTurning))
     worker = app.Worker(
         hostname=f"siteferry@{node}",
         pool="threads",
@@ -71,7 +82,9 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
         quiet=True,
         loglevel="WARNING",
         stopping=stopping,
+        turning=health.turning,
     )
+    health.watch(worker, runtime, keepers, stopping)
     stopping.install(worker)
     keepers.start()
     _follow_parent()

@@ -19,6 +19,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -54,6 +55,8 @@ class Stopping:
     runtime: Runtime
     keepers: Keepers
     grace_seconds: float
+    on_begin: Callable[[], None]
+    """Called when it is known that the process is to end."""
     deaf: threading.Event = field(default_factory=threading.Event)
     """Set when Redis gives no message to this process any more."""
     _worker: Any = None
@@ -70,6 +73,11 @@ class Stopping:
         self._worker = worker
         signals.worker_ready.connect(self._take_signals, weak=False)
         threading.Thread(target=self._watch, name="siteferry-stopping", daemon=True).start()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process is to end."""
+        return self._begun
 
     def begin(self) -> None:
         """The process is to end, by whatever told it: a signal, Celery's remote control, or Celery
@@ -102,6 +110,7 @@ class Stopping:
 
     def _watch(self) -> None:
         self._news.get()
+        self.on_begin()
         end = time.monotonic() + self.grace_seconds
         # In a thread of its own, for Redis may hang, and the grace counts all the same.
         threading.Thread(target=self._leave, name="siteferry-leaving", daemon=True).start()

@@ -60,6 +60,7 @@ log:
   format: text                       # text, json
 
 # state_dir: ~/.local/state/siteferry        # the private server's data
+# health_dir: ~/.local/state/siteferry/health # where workers write for siteferry-probe
 
 batch:                               # how many small files make one task
   files: 64

@@ -27,6 +27,8 @@ def worker(options: GlobalOptions, concurrency: int | None, events: bool) -> Non
 
     \b
     SITEFERRY_REDIS_URL=redis://queue.example.com siteferry worker
+    siteferry-probe alive           would a new start help it?
+    siteferry-probe ready           does it take work?
     """
     settings = options.load(default_level="info")
     if settings.redis.url is None:
@@ -37,15 +39,17 @@ def worker(options: GlobalOptions, concurrency: int | None, events: bool) -> Non
         )
     from siteferry.cli.ledger_access import wait_for_redis
     from siteferry.log import log_uncaught
+    from worker.health import begin_health
     from worker.process import run_worker
 
     log_uncaught()
-    wait_for_redis(settings, settings.redis.url)
-    sys.exit(
-        run_worker(
+    with begin_health(settings) as health:
+        wait_for_redis(settings, settings.redis.url)
+        status = run_worker(
             settings,
             settings.redis.url,
             concurrency=concurrency or settings.worker.concurrency,
             events=events,
+            health=health,
         )
-    )
+    sys.exit(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ BEAT_SECONDS = 1.0
 KEEPER_SECONDS = 0.1
 STALE_SECONDS = 5.0
 LOST_SECONDS = 5.0
+STALLED_SECONDS = 180.0
 _SWEEPER_LEASE_MS = 1500
 
 _log = get_logger(__name__)
@@ -73,7 +75,9 @@ class Keepers:
     """Runs the three at their intervals until stopped."""
 
     runtime: Runtime
-    stalled_seconds: float = 180.0
+    stalled_seconds: float = STALLED_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _begun: dict[str, float | None] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -93,15 +97,22 @@ class Keepers:
         for thread in self._threads:
             thread.join(within_seconds)
 
+    def rounds(self) -> dict[str, float]:
+        """How long each of those that are in the middle of a round has been at it, in seconds."""
+        now = self.clock()
+        return {n: now - begun for n, begun in list(self._begun.items()) if begun is not None}
+
     def _run(self, name: str, seconds: float, action: Callable[[], None]) -> None:
         def loop() -> None:
             while not self._stop.wait(seconds):
+                self._begun[name] = self.clock()
                 try:
                     action()
                 except LedgerUnreachable as error:
                     _log.warning(f"the {name} waits for Redis", error=str(error))
                 except Exception:  # noqa: BLE001  # a keeper that dies would silence its process
                     _log.exception(f"the {name} failed")
+                self._begun[name] = None
 
         thread = threading.Thread(target=loop, name=f"siteferry-{name}", daemon=True)
         self._threads.append(thread)

@@ -62,6 +62,8 @@ class Pulse:
 
     moved_at: float
     beaten_at: float
+    deadlines_seconds: float = 0.0
+    """All timeouts of the account's server together, once it has a session."""
     lost: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
     parts: dict[str, Kept] = field(default_factory=dict)
@@ -90,6 +92,8 @@ class Work:
     """In the names of what this attempt stages: a Redis that has lost its last second may give the
     same attempt out twice, what an earlier run has staged is used by a later one, and two workers
     must never write to one name."""
+    thread: int = field(default_factory=threading.get_native_id)
+    """Number in the system of the thread that carries it, which is the one that makes it."""
     _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -130,6 +134,7 @@ class Work:
         """
         self.go_on()
         ftp_account = account_of(self.website, self.runtime)
+        self.pulse.deadlines_seconds = ftp_account.endpoint.deadlines.total_seconds
         with self.runtime.pool.session(ftp_account, self._login) as session:
             session.on_activity = self.moved
             self.moved()

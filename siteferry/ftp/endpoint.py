@@ -17,6 +17,10 @@ class Deadlines:
     control_seconds: float = 60.0
     data_seconds: float = 60.0
 
+    @property
+    def total_seconds(self) -> float:
+        return self.connect_seconds + self.control_seconds + self.data_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

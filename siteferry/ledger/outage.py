@@ -34,6 +34,8 @@ class Outage:
     noticed. What is mended within the first pause is not told."""
 
     clock: Callable[[], float] = time.monotonic
+    answered_at: float | None = None
+    """When Redis has answered last, to any thread."""
     _since: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +51,7 @@ class Outage:
 
     def over(self) -> None:
         """Redis has answered. Called after each call, so it costs nothing where none was away."""
+        self.answered_at = self.clock()
         if self._since is None:
             return
         with self._lock:

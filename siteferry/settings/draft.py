@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from siteferry.health.place import VARIABLE as HEALTH_VARIABLE
 from siteferry.secret import Secret
 from siteferry.settings.document import Document
 from siteferry.settings.expansion import expand_tree
@@ -75,11 +76,20 @@ class SettingsDraft:
             paths.setdefault("workspaces", "workspaces")
             paths.setdefault("websites", str(folder / "websites"))
         self.data.setdefault("state_dir", str(default_state_dir(environ)))
+        self._take_health_dir(environ)
         credentials = self.data.setdefault("credentials", {})
         store = credentials.setdefault("file", {}) if isinstance(credentials, dict) else None
         if isinstance(store, dict):
             store.setdefault("path", "credentials/store.json")
             store.setdefault("key_file", str(default_key_file(environ)))
+
+    def _take_health_dir(self, environ: Mapping[str, str]) -> None:
+        named = environ.get(HEALTH_VARIABLE)
+        if named and not Path(named).is_absolute():
+            # The probe, which takes it as well, knows no other folder to start from.
+            self._environment_fault(HEALTH_VARIABLE, "must be an absolute path")
+        elif named:
+            self.data["health_dir"] = named
 
     def take_credentials(self, environ: Mapping[str, str]) -> None:
         """The environment selects the store before the file does."""

@@ -24,8 +24,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 
     `path` None means `SITEFERRY_CONFIG`, then `./config/siteferry.yaml`; where only that last one
     is missing, the defaults hold, with `./workspaces` and `./config/websites`. The environment's
-    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_REDIS_PASSWORD_FILE` and
-    `SITEFERRY_CREDENTIAL_BACKEND` go before the file. `environ` takes the place of `os.environ`.
+    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_REDIS_PASSWORD_FILE`,
+    `SITEFERRY_CREDENTIAL_BACKEND` and `SITEFERRY_HEALTH_DIR` go before the file. `environ`
+    takes the place of `os.environ`.
 
     Raises:
         ConfigurationError: a file named explicitly is missing, or something in it is not as it

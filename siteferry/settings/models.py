@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
+from siteferry.health.place import below, default_state_directory
 from siteferry.settings.document import Positions
 from siteferry.settings.redis_url import split_redis_url
 from siteferry.settings.references import CredentialReference
@@ -35,11 +36,7 @@ def _lower(value: Any) -> Any:
 
 def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """`$XDG_STATE_HOME/siteferry`, or `~/.local/state/siteferry` (XDG Base Directory 0.8)."""
-    state_home = environ.get("XDG_STATE_HOME", "")
-    if Path(state_home).is_absolute():
-        return Path(state_home) / "siteferry"
-    home = environ.get("HOME")
-    return (Path(home) if home else Path.home()) / ".local" / "state" / "siteferry"
+    return Path(default_state_directory(environ))
 
 
 class Paths(Part):
@@ -178,6 +175,10 @@ class Settings(Part):
         default_factory=default_state_dir,
         description="default: $XDG_STATE_HOME/siteferry, or ~/.local/state/siteferry",
     )
+    health_dir: LocalPath | None = Field(
+        default=None,
+        description="where workers write for siteferry-probe; default: below state_dir",
+    )
     batch: BatchSettings = Field(default_factory=BatchSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     _positions: Positions = PrivateAttr(default_factory=lambda: Positions("(defaults)"))
@@ -188,6 +189,11 @@ class Settings(Part):
     def file(self) -> Path | None:
         """The file that the settings came from, absolute; None where there was none."""
         return self._file
+
+    @property
+    def health_directory(self) -> Path:
+        """`health_dir`, or its default."""
+        return self.health_dir or Path(below(str(self.state_dir)))
 
     @property
     def base(self) -> Path:

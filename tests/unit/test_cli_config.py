@@ -340,8 +340,9 @@ def test_the_settings_that_init_writes_are_this_repository_s_example_and_the_def
         assert getattr(written, part) == getattr(default, part)
     assert written.redis.url is None
     keys = [name for name in Settings.model_fields if f"\n{name}:" not in SETTINGS_TEXT]
-    assert keys == ["state_dir"]
-    assert "\n# state_dir:" in SETTINGS_TEXT
+    assert keys == ["state_dir", "health_dir"]
+    for key in keys:
+        assert f"\n# {key}:" in SETTINGS_TEXT
 
 
 def test_a_first_website_file_ends_its_texts_where_they_end() -> None:
