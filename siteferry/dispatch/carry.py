@@ -44,6 +44,7 @@ def carry(runtime: Runtime, member: Member, step: Step) -> None:
     with bind(run=member.run, site=work.claim.facts["site"], task=member.item):
         _log.info("begun", attempt=member.attempt)
         try:
+            runtime.versions.compare(work)
             ended = _carried(work, step)
             with runtime.hands.dealing():
                 stays = not runtime.stopping.is_set()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from siteferry.broker import Broker, make_broker
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.dispatch.versions import Versions
 from siteferry.errors import AccountStopped, LoginRefused, SourceElsewhere
 from siteferry.ftp.pool import SessionPool
 from siteferry.ftp.sharing import Account
@@ -171,6 +172,7 @@ class Runtime:
     stores: Stores
     hands: Hands = field(default_factory=Hands)
     hashes: ContentHashes = field(default_factory=NoCache)
+    versions: Versions = field(default_factory=Versions)
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the process was told to stop: it begins nothing more, and gives back what it can."""
     missed_leases: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ lifetime of all that it finds with this table.
 | --- | --- | --- | --- |
 | runs | zset | run -> time of creation | none: an entry goes when its run has expired |
 | live | set | runs that have not ended | none: an entry goes when its run ends or is gone |
-| run:R | hash | site, direction, state, account, target, counts, times, error | see above |
+| run:R | hash | site, direction, version, state, account, target, figures, error | see above |
 | run:R:items | hash | item -> body (JSON) of every item that is not finished | with the run |
 | run:R:attempts | hash | item -> the attempt that may claim it | with the run |
 | run:R:fruitless | hash | item -> attempts in a row without progress | with the run |

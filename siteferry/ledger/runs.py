@@ -9,6 +9,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+from siteferry import __version__
 from siteferry.errors import TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Kept, members
@@ -23,7 +24,8 @@ _ROWS_AT_ONCE = 250
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a producer says of a run: no secret, no source, only names and options."""
+    """What a producer says of a run: no secret, no source, only names and options. `version` is
+    that of its siteferry."""
 
     run: str
     site: str
@@ -33,6 +35,7 @@ class NewRun:
     connections: int
     on_failure: str
     options: Mapping[str, Any]
+    version: str = __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Runs:
             "direction": new.direction.value,
             "on_failure": new.on_failure,
             "options": json.dumps(new.options),
+            "version": new.version,
             "dry_run": int(bool(new.options.get("dry_run"))),
             "keep_seconds": self.connection.keep_seconds,
         }
