@@ -18,6 +18,7 @@ from siteferry.cli import COMMANDS, cli
 from siteferry.credentials.environment import FILE_SUFFIX, PREFIX, entry_of
 from siteferry.embedded.paths import ServerPaths
 from siteferry.errors import SiteferryError
+from siteferry.health.probe import USAGE
 from siteferry.run import RunState
 from siteferry.settings import Settings
 from siteferry.settings.document import parse_document
@@ -107,6 +108,7 @@ def test_the_check_of_commands_finds_what_does_not_exist() -> None:
 @EVERY
 def test_every_option_in_backticks_belongs_to_some_command(document: Path) -> None:
     known = {"--rounds", "--server"}  # of the benchmarks
+    known |= set(re.findall(r"--\w+", USAGE))  # of siteferry-probe
     with click.Context(cli) as context:
         known |= options_of(cli)
         for name in COMMANDS:

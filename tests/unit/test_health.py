@@ -1,0 +1,346 @@
+"""Health files: who writes them, and what `siteferry-probe` makes of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siteferry.health import place
+from siteferry.health.probe import NOT_SO, OK, Question, WrongUsageError, answer
+from siteferry.health.record import Health, HealthFile
+from siteferry.settings.models import default_state_dir
+from tests.holdings import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state/health"
+
+
+def health_file(folder: Path, health: Health | None = None, node: str = "here-1-ab") -> HealthFile:
+    return HealthFile(folder, "worker", node, "1.2.3", lambda: health or Health())
+
+
+@pytest.fixture
+def well(folder: Path) -> Iterator[HealthFile]:
+    file = health_file(folder, Health(facts={"in_hand": 3}))
+    file.start()
+    yield file
+    file.close()
+
+
+def ask(folder: Path, *arguments: str) -> tuple[int, str]:
+    return answer(Question([*arguments, "--dir", str(folder)], {}))
+
+
+def only_record(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob("*.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def put(folder: Path, **changes: object) -> None:
+    """A file of this very process, but for `changes`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "kind": "worker",
+        "node": "here-1-ab",
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "started": place.started_of(os.getpid()),
+        "written": time.monotonic(),
+        "why_not_alive": None,
+        "why_not_ready": None,
+    } | changes
+    (folder / f"{record['kind']}-{record['node']}.json").write_text(json.dumps(record))
+
+
+# -- who writes ------------------------------------------------------------------------------------
+
+
+def test_the_file_says_who_writes_it_and_how_that_is(well: HealthFile, folder: Path) -> None:
+    record = only_record(folder)
+    assert [record[key] for key in ("kind", "node", "version", "pid", "in_hand")] == [
+        "worker", "here-1-ab", "1.2.3", os.getpid(), 3,
+    ]  # fmt: skip
+    assert (record["why_not_alive"], record["why_not_ready"]) == (None, None)
+    assert ask(folder, "ready") == (OK, "ready: worker here-1-ab")
+
+
+def test_the_file_is_written_again_and_again_and_removed_at_the_end(folder: Path) -> None:
+    file = health_file(folder)
+    file.start()
+    first = only_record(folder)["written"]
+    wait_until(lambda: only_record(folder)["written"] > first, "once is not enough", 5)
+    file.close()
+    assert list(folder.iterdir()) == []
+    file.close()
+
+
+def test_what_has_changed_is_written_at_once(well: HealthFile, folder: Path) -> None:
+    well.ask = lambda: Health(why_not_ready="it was told to stop")
+    begun = time.monotonic()
+    well.tell()
+    wait_until(lambda: ask(folder, "ready")[0] == NOT_SO, "it was not written", 5)
+    assert time.monotonic() - begun < 0.9
+    assert ask(folder, "ready")[1] == "not ready: it was told to stop (worker here-1-ab)"
+    assert ask(folder, "alive")[0] == OK
+
+
+def test_the_folder_and_its_parents_are_closed_to_others(well: HealthFile, folder: Path) -> None:
+    """The private server refuses a state directory that is open."""
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
+
+
+def test_a_folder_that_cannot_be_made_is_warned_of_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    file = health_file(tmp_path / "file/health")
+    with caplog.at_level(logging.WARNING):
+        file.start()
+    file.close()
+    assert "no health file, so probes fail" in caplog.text
+
+
+def test_a_look_that_fails_is_told_and_makes_nobody_dead(
+    well: HealthFile, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Health:
+        raise ZeroDivisionError
+
+    well.ask = fail
+    well.tell()
+    wait_until(lambda: ask(folder, "ready")[0] == NOT_SO, "it was not written", 5)
+    assert "the look at itself failed: ZeroDivisionError" in ask(folder, "ready")[1]
+    assert ask(folder, "alive")[0] == OK
+    well.tell()
+    wait_until(lambda: ask(folder, "alive")[0] == OK, "it was not written again", 5)
+    assert caplog.text.count("the look at this process failed") == 1
+
+
+@pytest.mark.needs_root
+def test_a_full_disk_makes_nobody_dead(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        file = health_file(disk)
+        file.start()
+        with pytest.raises(OSError, match="No space left"):
+            (disk / "ballast").write_bytes(bytes(1024 * 1024))
+        before = only_record(disk)["written"]
+        wait_until(lambda: only_record(disk)["written"] > before, "it stopped", 5)
+        assert ask(disk, "alive")[0] == OK
+        file.close()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+# -- who has gone ----------------------------------------------------------------------------------
+
+
+def dead_process() -> int:
+    """The number of one that has ended, and was waited for."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_a_process_that_has_gone_does_not_count(folder: Path) -> None:
+    put(folder, pid=dead_process())
+    status, line = ask(folder, "alive")
+    assert status == NOT_SO
+    assert line.endswith(f"has written in {folder}; gone: worker here-1-ab")
+
+
+def test_a_process_that_nobody_has_waited_for_has_gone_as_well(folder: Path) -> None:
+    process = subprocess.Popen(["true"])
+    wait_until(lambda: place.started_of(process.pid) is None, "it lives", 5)
+    put(folder, pid=process.pid)
+    assert "gone: worker" in ask(folder, "alive")[1]
+    process.wait()
+
+
+def test_another_process_with_the_same_number_is_not_taken_for_it(folder: Path) -> None:
+    """As after a restart of the machine, or in a container, where numbers begin anew."""
+    put(folder, started="1")
+    assert "gone: worker" in ask(folder, "alive")[1]
+
+
+def test_files_of_another_container_that_shares_the_folder_are_passed_over(folder: Path) -> None:
+    put(folder, host="elsewhere", node="elsewhere-1-cd", why_not_alive="broken")
+    put(folder)
+    assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
+
+
+def test_who_starts_removes_what_the_dead_have_left_and_nothing_else(folder: Path) -> None:
+    put(folder, node="dead", pid=dead_process())
+    (folder / "worker-dead.part").touch()
+    put(folder, node="elsewhere", host="elsewhere")
+    put(folder, node="living")
+    (folder / "notes.txt").write_text("not ours")
+    file = health_file(folder)
+    file.start()
+    names = {path.name for path in folder.iterdir() if path.suffix != ".part"}
+    assert names == {
+        "notes.txt", "worker-elsewhere.json", "worker-here-1-ab.json", "worker-living.json",
+    }  # fmt: skip
+    assert not (folder / "worker-dead.part").exists()
+    file.close()
+
+
+# -- what is said ----------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_old_is_one_of_a_process_that_hangs(folder: Path) -> None:
+    put(folder, written=time.monotonic() - 14.2)
+    assert ask(folder, "alive") == (NOT_SO, "not alive: written 14 s ago (worker here-1-ab)")
+    assert ask(folder, "ready") == (NOT_SO, "not ready: written 14 s ago (worker here-1-ab)")
+    assert ask(folder, "alive", "--within", "20")[0] == OK
+
+
+def test_a_step_of_the_wall_clock_ends_nobody(folder: Path) -> None:
+    put(folder, time="1970-01-01T00:00:00+00:00")
+    os.utime(folder / "worker-here-1-ab.json", (0, 0))
+    assert ask(folder, "alive")[0] == OK
+
+
+def test_who_is_not_alive_is_not_ready_for_the_same_reason(folder: Path) -> None:
+    put(folder, why_not_alive="the heartbeat has hung for 130 s", why_not_ready="other")
+    reason = "the heartbeat has hung for 130 s (worker here-1-ab)"
+    assert ask(folder, "alive") == (NOT_SO, f"not alive: {reason}")
+    assert ask(folder, "ready") == (NOT_SO, f"not ready: {reason}")
+
+
+def test_of_several_each_must_be_well(folder: Path) -> None:
+    for number in range(3):
+        put(folder, node=f"w{number}", why_not_ready="it was told to stop" if number else None)
+    assert ask(folder, "alive") == (OK, "alive: worker w0, worker w1, worker w2")
+    assert ask(folder, "ready") == (
+        NOT_SO, "not ready: it was told to stop (worker w1, and 1 more)",
+    )  # fmt: skip
+
+
+def test_one_kind_and_one_process_can_be_asked_for(folder: Path) -> None:
+    put(folder, why_not_ready="busy stopping")
+    put(folder, kind="beat", node="b")
+    assert ask(folder, "ready", "--kind", "beat") == (OK, "ready: beat b")
+    assert ask(folder, "ready", "--kind=worker")[0] == NOT_SO
+    assert ask(folder, "alive", "--pid", str(os.getpid()))[0] == OK
+    assert ask(folder, "alive", "--pid", "1") == (
+        NOT_SO,
+        f"not alive: no process of siteferry with number 1 that runs has written in {folder}",
+    )
+
+
+def test_a_file_that_is_none_of_ours_or_is_broken_is_passed_over(folder: Path) -> None:
+    put(folder)
+    for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", '{"pid": "x"}')):
+        (folder / name).write_text(text)
+    assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
+
+
+def test_who_reads_while_it_is_written_always_finds_a_whole_file(folder: Path) -> None:
+    file = health_file(folder)
+    file.start()
+    over = threading.Event()
+
+    def hurry() -> None:
+        while not over.is_set():
+            file.tell()
+
+    thread = threading.Thread(target=hurry)
+    thread.start()
+    try:
+        assert {ask(folder, "alive")[0] for _ in range(2000)} == {OK}
+    finally:
+        over.set()
+        thread.join()
+        file.close()
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "", "well", "alive ready", "alive --kind flower", "alive --pid x", "alive --pid",
+        "alive --within 0", "alive --within soon", "alive --quiet",
+    ],
+)  # fmt: skip
+def test_wrong_usage_ends_with_two_and_says_what_is_wrong(arguments: str) -> None:
+    done = run_probe(*arguments.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("siteferry-probe: ")
+    assert "usage: siteferry-probe alive|ready" in done.stderr
+
+
+def test_the_folder_is_the_one_of_the_environment_else_the_default_of_the_settings() -> None:
+    def directory(**environ: str) -> str:
+        return Question(["alive"], environ).directory
+
+    assert directory(SITEFERRY_HEALTH_DIR="/run/siteferry", HOME="/home/u") == "/run/siteferry"
+    for environ in ({"HOME": "/home/u"}, {"XDG_STATE_HOME": "/var/s"}, {"XDG_STATE_HOME": "s"}):
+        assert directory(**environ) == f"{default_state_dir(environ)}/health"
+    with pytest.raises(WrongUsageError, match="must be an absolute path"):
+        directory(SITEFERRY_HEALTH_DIR="run/siteferry")
+
+
+def run_probe(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    start = ["-m", "siteferry.health.probe"] if not code else ["-c", code]
+    return subprocess.run(
+        [sys.executable, *start, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20
+    )
+
+
+def test_the_help_tells_every_option() -> None:
+    done = run_probe("--help")
+    assert done.returncode == 0
+    assert set(re.findall(r"--\w+", done.stdout)) == {"--kind", "--pid", "--dir", "--within"}
+
+
+def test_a_probe_loads_next_to_nothing(folder: Path, well: HealthFile) -> None:
+    """No Redis, no command line, no settings, and opens no socket: what it loads beyond a bare
+    Python is json and what that needs."""
+    code = (
+        "import sys; bare = set(sys.modules); from siteferry.health.probe import *; import atexit;"
+        "new = lambda: sorted({n.partition('.')[0] for n in set(sys.modules) - bare});"
+        "atexit.register(lambda: print(*new())); main()"
+    )
+    done = run_probe("alive", "--dir", str(folder), code=code)
+    said, loaded = done.stdout.splitlines()
+    assert said == "alive: worker here-1-ab"
+    assert set(loaded.split()) - {"json", "_json", "re", "siteferry", "__future__", "atexit"} <= {
+        "_collections", "_functools", "_operator", "_sre", "collections", "copyreg", "enum",
+        "functools", "itertools", "keyword", "operator", "reprlib", "types",
+    }  # fmt: skip
+
+
+def test_the_probes_in_the_documents_are_such() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    found = re.findall(r"siteferry-probe((?: [\w./-]+)+)", text)
+    shown = [words.split() for words in found]
+    listed = re.findall(r'\["siteferry-probe", (.*?)\]', text)
+    shown += [re.findall(r'"([^"]+)"', words) for words in listed]
+    assert len(shown) > 3
+    for words in shown:
+        assert Question(words, {}).word in ("alive", "ready")
