@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from siteferry import __version__
 from siteferry.broker import Broker
 from siteferry.errors import ConfigurationError
 from siteferry.ledger.connection import Connection
@@ -46,6 +47,7 @@ def start_import(
         connections=website.ftp.max_connections,
         on_failure=website.on_failure,
         options=options.facts(),
+        version=__version__,
     )
     broker.send(Runs(connection).start(new))
     return new.run

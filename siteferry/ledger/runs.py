@@ -9,7 +9,6 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from siteferry import __version__
 from siteferry.errors import TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Kept, members
@@ -35,7 +34,7 @@ class NewRun:
     connections: int
     on_failure: str
     options: Mapping[str, Any]
-    version: str = __version__
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

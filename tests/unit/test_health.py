@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from siteferry.errors import ConfigurationError
 from siteferry.health import place
 from siteferry.health.probe import NOT_SO, OK, Question, WrongUsageError, answer
 from siteferry.health.record import Health, HealthFile
+from siteferry.settings import load_settings
 from siteferry.settings.models import default_state_dir
 from tests.holdings import wait_until
 
@@ -275,6 +277,22 @@ def test_who_reads_while_it_is_written_always_finds_a_whole_file(folder: Path) -
         over.set()
         thread.join()
         file.close()
+
+
+def test_health_files_are_below_the_state_directory_or_where_settings_and_environment_say(
+    tmp_path: Path,
+) -> None:
+    def directory(text: str, **environ: str) -> Path:
+        file = tmp_path / "siteferry.yaml"
+        file.write_text(text)
+        return load_settings(file, environ).health_directory
+
+    assert directory("state_dir: state") == tmp_path / "state/health"
+    assert directory("{state_dir: state, health_dir: health}") == tmp_path / "health"
+    named = Path("/run/siteferry")
+    assert directory("health_dir: health", SITEFERRY_HEALTH_DIR=str(named)) == named
+    with pytest.raises(ConfigurationError, match="SITEFERRY_HEALTH_DIR: must be an absolute path"):
+        directory("", SITEFERRY_HEALTH_DIR="run/siteferry")
 
 
 # -- the command line ------------------------------------------------------------------------------

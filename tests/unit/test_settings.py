@@ -107,19 +107,6 @@ def test_relative_paths_start_beside_a_file_in_any_other_folder(here: Path) -> N
     assert settings.paths.websites == here / "etc/them"
 
 
-def test_health_files_are_below_the_state_directory_or_where_settings_and_environment_say(
-    here: Path,
-) -> None:
-    write(here, "state_dir: state")
-    assert load_settings(None, {}).health_directory == here / "state/health"
-    write(here, "{state_dir: state, health_dir: health}")
-    assert load_settings(None, {}).health_directory == here / "health"
-    environ = {"SITEFERRY_HEALTH_DIR": "/run/siteferry"}
-    assert load_settings(None, environ).health_directory == Path("/run/siteferry")
-    with pytest.raises(ConfigurationError, match="SITEFERRY_HEALTH_DIR: must be an absolute path"):
-        load_settings(None, {"SITEFERRY_HEALTH_DIR": "run/siteferry"})
-
-
 def test_a_tilde_is_the_home_directory(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     write(here, "paths: {workspaces: ~/sites}")
