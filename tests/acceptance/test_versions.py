@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from siteferry import __version__
+from siteferry.dispatch.versions import Versions
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import Runs
+from tests.inline import make_worker, work_off
+from tests.inline import start as start_inline
 from tests.installation import Installation, tree_of, write_tree
 from tests.private_redis import RedisServer
 from tests.probing import own_worker
@@ -78,3 +82,27 @@ def test_a_producer_from_before_runs_knew_their_version_is_told_as_older(
         (warning,) = warnings_of(installation, run)
     assert warning.startswith("this run was started by an older siteferry, and worker ")
     assert Runs(connection).snapshot(run).warnings == (warning,)
+
+
+def test_two_workers_of_one_other_version_are_told_once_together(
+    installation: Installation, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the test's own process, by turns; a third version is told as well."""
+    for name, value in installation.environment.items():
+        monkeypatch.setenv(name, value)
+    workers = [make_worker(installation, redis_server, node) for node in ("one", "two", "three")]
+    for worker, version in zip(workers, (OTHER, OTHER, "0.0.8"), strict=True):
+        worker.versions = Versions(version)
+        worker.broker = workers[0].broker
+    run = start_inline(workers[0])
+    for number in range(6):
+        one_item = partial(next, iter((False, True)))
+        work_off(workers[number % 3], run, until=one_item)
+    warnings = workers[0].runs.snapshot(run).warnings
+    for worker in workers:
+        worker.pool.close_idle(everything=True)
+        worker.connection.client.close()
+    assert sorted(warning.partition(", and ")[2].partition(":")[0] for warning in warnings) == [
+        f"worker one is {OTHER}",
+        "worker three is 0.0.8",
+    ]

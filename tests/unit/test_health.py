@@ -196,7 +196,7 @@ def test_files_of_another_container_that_shares_the_folder_are_passed_over(folde
 def test_who_starts_removes_what_the_dead_have_left_and_nothing_else(folder: Path) -> None:
     put(folder, node="dead", pid=dead_process())
     (folder / "worker-dead.part").touch()
-    put(folder, node="elsewhere", host="elsewhere")
+    put(folder, node="elsewhere", host="elsewhere", pid=dead_process())
     put(folder, node="living")
     (folder / "notes.txt").write_text("not ours")
     file = health_file(folder)

@@ -18,6 +18,7 @@ from siteferry.health.record import Health
 from siteferry.ledger.outage import Outage
 from siteferry.run import Member
 from worker.health import Turning, Vitals
+from worker.stopping import Stopping
 
 
 @dataclass
@@ -127,6 +128,19 @@ def test_a_worker_that_stops_is_not_ready_and_its_loop_may_stand_still(scene: Sc
     scene.stopping.begun, scene.loop = True, False
     said = scene.after(3600)
     assert (said.why_not_alive, said.why_not_ready) == (None, "it was told to stop")
+
+
+def test_a_word_to_stop_has_it_written_before_anything_else(scene: Scene) -> None:
+    told, nothing = threading.Event(), cast("Runtime", SimpleNamespace())
+    stopping = Stopping(nothing, scene.keepers, grace_seconds=60, on_begin=told.set)
+    watching = threading.Thread(target=stopping._watch)
+    watching.start()
+    assert not stopping.begun
+    stopping.begin()
+    assert stopping.begun
+    assert told.wait(10)
+    stopping._news.put("ended")
+    watching.join()
 
 
 def test_an_item_that_does_not_move_is_named(scene: Scene) -> None:
