@@ -4,18 +4,15 @@ and directory items, which compare."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from scheduler.adoption import adopt_staged
-from scheduler.previous import Previous, look_back, nothing_before
+from scheduler.previous import Previous, nothing_before
 from scheduler.purging import purge_first
+from scheduler.two_sides import look_at_both
 from siteferry.credentials.references import password_warning
-from siteferry.dispatch.sources import foreign_directories, rules_of, selection_of, source_roots
+from siteferry.dispatch.sources import foreign_directories, selection_of
 from siteferry.dispatch.work import Work
 from siteferry.errors import LeaseLost, SiteferryError
-from siteferry.ftp.reading_only import reading_only
-from siteferry.ftp.session import Session
 from siteferry.ledger.findings import Findings
 from siteferry.ledger.items import Child, Finish
 from siteferry.run import ItemKind, RunState
@@ -23,11 +20,10 @@ from siteferry.tree import manifest as manifests
 from siteferry.tree.batches import group_directories
 from siteferry.tree.found import Failure, Scan
 from siteferry.tree.manifest import Manifest
-from siteferry.tree.name_limits import NameLimits, limits_for
+from siteferry.tree.name_limits import NameLimits
 from siteferry.tree.paths import shown
 from siteferry.tree.preflight import check_names
 from siteferry.tree.removal import Removal, check_limit, gone_from_source
-from siteferry.tree.scan import scan
 from siteferry.tree.selection import Selection
 
 
@@ -43,27 +39,21 @@ class PlanStep:
         deleting = _delete_mode(work)
         foreign = foreign_directories(website, settings) if deleting != "none" else frozenset()
         selection = selection_of(website, settings, options, foreign)
-        left_staged = emptied = 0
-        measured: dict[str, float] = {}
         # Before anything is done on the server, which may be to empty the site.
         work.check_sources()
-        found = selection.of(scan(source_roots(website, settings), rules_of(website)))
+        looked, found = look_at_both(work, selection)
         if found.failures:
             work.check_sources()
         work.moved()
-        with _session(work) as session:
-            limits = limits_for(session.profile.features, session.encoding)
-            refused, collisions = _preflight(work, found, limits)
-            failures = (*found.failures, *((shown(path), error) for path, error in refused))
-            previous = look_back(work, session)
-            if options.dry_run:
-                measured["round_trip_seconds"] = _round_trip_seconds(work, session)
-            elif not options.purge_first:
-                left_staged = adopt_staged(work, session)
-            elif not failures or website.on_failure == "publish":
-                # Else nothing would be published, and the site would stay empty.
+        refused, collisions = _preflight(work, found, looked.limits)
+        failures = (*found.failures, *((shown(path), error) for path, error in refused))
+        previous, emptied = looked.previous, 0
+        empties = options.purge_first and not options.dry_run
+        # Not if nothing would be published for what has failed: the site would stay empty.
+        if empties and (not failures or website.on_failure == "publish"):
+            with work.session() as session:
                 emptied = purge_first(work, session, selection)
-                previous = replace(previous, manifest=nothing_before(work), missing=True)
+            previous = replace(previous, manifest=nothing_before(work), missing=True)
         if work.counts_no_more:
             raise LeaseLost("the ledger has taken this attempt away")
         # Not earlier: what has an outcome counts as progress, and an attempt is repeated for that.
@@ -86,32 +76,16 @@ class PlanStep:
                 "comparison": previous.comparison,
                 "refused": len(refused),
                 "seeks_extras": int(deleting == "all" and not options.purge_first),
-                "left_staged": left_staged,
+                "left_staged": looked.left_staged,
                 "removes": len(removal.files),
                 "deleted": emptied,
                 "publishes_besides": int(_publishes_besides(work, previous, found, removal)),
-                **measured,
+                **looked.measured,
             },
         )
 
     def give_up(self, work: Work, error: SiteferryError) -> None:
         """Without a plan there is no run."""
-
-
-@contextmanager
-def _session(work: Work) -> Iterator[Session]:
-    with work.session() as session:
-        if not work.options.dry_run:
-            yield session
-            return
-        with reading_only(session):
-            yield session
-
-
-def _round_trip_seconds(work: Work, session: Session) -> float:
-    begin = work.clock()
-    session.burst(["NOOP"])
-    return work.clock() - begin
 
 
 def _delete_mode(work: Work) -> str:

@@ -20,7 +20,7 @@ from siteferry.report.printer import choose_printer, progress_stream
 from siteferry.run import RunState, Snapshot
 
 POLL_SECONDS = 0.1
-_FIRST_POLLS, _FIRST_POLL_SECONDS = 40, 0.025
+_FIRST_POLLS, _FIRST_POLL_SECONDS = 80, 0.025
 """A run with little to do is over before a person could read a line of progress."""
 _RUNS_A_POLL = 20
 _LONGEST_POLL_SECONDS = 2.0

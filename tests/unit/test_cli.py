@@ -75,3 +75,29 @@ def test_a_detached_import_needs_a_redis_that_stays(tmp_path: Path) -> None:
     result = installation.run("import", "a", "--detach")
     assert result.code == 2
     assert "SITEFERRY_REDIS_URL" in result.stderr
+
+
+def test_a_command_that_leaves_at_once_loses_neither_output_nor_what_is_to_be_done_at_the_end() -> (
+    None
+):
+    program = (
+        "import atexit, sys; atexit.register(lambda: sys.stderr.write('last words'));"
+        "sys.argv = ['siteferry', '--version'];"
+        "from siteferry.cli import main; sys.stdout.write('first words, '); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("first words, siteferry, version")
+    assert (done.stderr, done.returncode) == ("last words", 0)
+
+
+def test_a_command_that_leaves_at_once_waits_for_a_thread_that_still_works() -> None:
+    program = (
+        "import sys, threading\n"
+        "def work():\n"
+        "    threading.main_thread().join()\n"
+        "    print('still there')\n"
+        "threading.Thread(target=work).start(); sys.argv = ['siteferry', 'nosuch']\n"
+        "from siteferry.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("still there\n", 2)
