@@ -61,8 +61,9 @@ def _scanning(work: Work, selection: Selection) -> Iterator[Callable[[], Scan]]:
     waiting; what is given waits for the end of it, and raises what kept it from ending."""
 
     def walk() -> Scan:
-        roots = source_roots(work.website, work.runtime.settings)
-        return selection.of(scan(roots, rules_of(work.website)))
+        with work.helping():
+            roots = source_roots(work.website, work.runtime.settings)
+            return selection.of(scan(roots, rules_of(work.website)))
 
     with ThreadPoolExecutor(1, thread_name_prefix="siteferry-scan") as thread:
         yield thread.submit(copy_context().run, walk).result

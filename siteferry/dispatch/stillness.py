@@ -34,7 +34,7 @@ class Stillness:
     stalled_seconds: float
     clock: Callable[[], float] = time.monotonic
     used: Callable[[int], str | None] = field(default=lambda thread: processor_time(thread))
-    _seen: dict[str, tuple[str | None, float]] = field(default_factory=dict)
+    _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Processor time of silent threads, by attempt, and when it was first seen to be that."""
 
     def of(self, work: Work) -> float:
@@ -56,9 +56,10 @@ class Stillness:
             del self._seen[member]
 
     def _busy_until(self, work: Work, now: float) -> float:
-        member, used = str(work.member), self.used(work.thread)
+        member, threads = str(work.member), sorted(work.threads)
+        used = " ".join(told for thread in threads if (told := self.used(thread)) is not None)
         before, since = self._seen.get(member, (None, work.pulse.moved_at))
-        if used != before and before is not None:
+        if before is not None and used != before:
             since = now
         self._seen[member] = used, since
         return since

@@ -92,8 +92,8 @@ class Work:
     """In the names of what this attempt stages: a Redis that has lost its last second may give the
     same attempt out twice, what an earlier run has staged is used by a later one, and two workers
     must never write to one name."""
-    thread: int = field(default_factory=threading.get_native_id)
-    """Number in the system of the thread that carries it, which is the one that makes it."""
+    threads: frozenset[int] = field(default_factory=lambda: frozenset({threading.get_native_id()}))
+    """Numbers in the system of the threads that carry it: the one that makes it, and helpers."""
     _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -162,6 +162,17 @@ class Work:
     def moved(self) -> None:
         """The thread moves: heartbeats may be sent."""
         self.pulse.moved_at = self.clock()
+
+    @contextmanager
+    def helping(self) -> Iterator[None]:
+        """For a second thread, of which there is one at a time: as long as one of them uses the
+        processor, the attempt is not taken for hung."""
+        own = frozenset({threading.get_native_id()})
+        self.threads |= own
+        try:
+            yield
+        finally:
+            self.threads -= own
 
     def transferred(self, path: str, size: int, facts: Mapping[str, object]) -> None:
         """Record a file that stands staged; it reaches the ledger with the next heartbeat."""

@@ -71,10 +71,12 @@ def test_a_busy_worker_on_a_busy_machine_is_alive_and_ready_at_every_look(
 ) -> None:
     """First all threads wait for their share of the bandwidth, then all send with all they have."""
     server = vsftpd(tls=True).fresh()
+    # Each film is an item of its own, and takes four seconds.
+    installation.configure(batch={"files": 20, "bytes": "1MiB"})
     ftp = {"max_connections": 4}
     slow = installation.add_site(server, "slow", remote="slow", bandwidth="1MiB", ftp=ftp)
     quick = installation.add_site(server, "quick", remote="quick", ftp=ftp)
-    write_tree(slow, {f"film-{n}.mp4": os.urandom(MIB) for n in range(4)})
+    write_tree(slow, {f"film-{n}.mp4": os.urandom(MIB) for n in range(6)})
     write_tree(quick, {f"{n % 7}/page-{n:03}.html": f"page {n}" for n in range(600)})
     most_in_hand = looks = 0
     runs = [installation.run("import", site, "--detach").stdout.strip() for site in SITES]

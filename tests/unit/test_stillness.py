@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from siteferry.dispatch.stillness import BUSY_TIMES, Stillness, processor_time
 from siteferry.dispatch.work import Pulse, Work
@@ -19,17 +19,23 @@ class Scene:
     used: str | None = "0 0"
     member: Member = field(default_factory=lambda: Member("run", "files-1-0", 1))
     pulse: Pulse = field(default_factory=lambda: Pulse(0.0, 0.0))
-    thread: int = 1
+    threads: frozenset[int] = frozenset({1})
 
     def __post_init__(self) -> None:
-        self.stillness = Stillness(180.0, lambda: self.now, lambda _thread: self.used)
+        self.helper_used: str | None = None
+        self.stillness = Stillness(180.0, lambda: self.now, self._used)
+
+    def _used(self, thread: int) -> str | None:
+        return self.used if thread == 1 else self.helper_used
 
     def still(self, until: float, *, busy: bool = False) -> float:
         """What is said at second `until`, after a look at each second before."""
         while self.now < until:
             self.now += 1
-            if busy:
+            if busy and len(self.threads) == 1:
                 self.used = f"{self.now:.0f} 0"
+            elif busy:
+                self.helper_used = f"{self.now:.0f} 0"
             said = self.stillness.of(cast("Work", self))
         return said
 
@@ -52,6 +58,12 @@ def test_a_thread_that_reads_a_huge_file_is_not_hung_until_it_stops() -> None:
     scene = Scene()
     assert scene.still(1000, busy=True) == 0
     assert scene.still(1180) == 0
+    assert scene.still(1182) == 1182
+
+
+def test_a_thread_that_waits_for_a_busy_helper_is_not_hung_until_that_one_hangs() -> None:
+    scene = Scene(threads=frozenset({1, 2}))
+    assert scene.still(1000, busy=True) == 0
     assert scene.still(1182) == 1182
 
 
@@ -92,3 +104,18 @@ def test_the_processor_s_time_of_a_thread_grows_only_with_its_work() -> None:
     over.set()
     waiting.join()
     assert processor_time(2**22 + 1) is None
+
+
+def test_a_second_thread_counts_as_long_as_it_helps() -> None:
+    work = Work(cast("Any", None), Member("run", "plan", 1), cast("Any", None))
+    own, seen = frozenset({threading.get_native_id()}), []
+
+    def help_it() -> None:
+        with work.helping():
+            seen.append(work.threads - own)
+
+    helper = threading.Thread(target=help_it)
+    helper.start()
+    helper.join()
+    assert seen == [{helper.native_id}]
+    assert work.threads == own

@@ -148,7 +148,7 @@ def test_an_item_that_does_not_move_is_named(scene: Scene) -> None:
         member=Member("20260131-154501-9f2c1a", "files-12-0", 1),
         pulse=Pulse(scene.now, scene.now),
         claim=SimpleNamespace(facts={"site": "example"}),
-        thread=2**22 + 1,
+        threads=frozenset({2**22 + 1}),
     )
     scene.hands.take(work)
     assert scene.after(180).why_not_alive is None
