@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from siteferry.broker import SHARED_QUEUE, own_queue
 from siteferry.dispatch.runtime import Runtime
+from siteferry.dispatch.stillness import Stillness
 from siteferry.dispatch.work import Work
 from siteferry.errors import LedgerUnreachable
 from siteferry.log import get_logger
@@ -23,23 +24,33 @@ _SWEEPER_LEASE_MS = 1500
 _log = get_logger(__name__)
 
 
-def beat(runtime: Runtime, stalled_seconds: float) -> None:
+def beat(runtime: Runtime, stillness: Stillness) -> None:
     """One heartbeat: the process, its sessions' leases, and each attempt whose thread moves.
 
     Args:
-        stalled_seconds: silence after which a thread counts as hung; its item is renewed no more.
+        stillness: says which thread has hung; its item is renewed no more, so others get it.
     """
     leases = [(account.name, address, token) for account, address, token in runtime.pool.leases()]
     runtime.missed_leases = runtime.slots.beat(runtime.node, leases, runtime.missed_leases)
-    for work in runtime.hands.all():
-        _beat_work(runtime, work, stalled_seconds)
+    works = runtime.hands.all()
+    stillness.forget_all_but(works)
+    for work in works:
+        _beat_work(runtime, work, stillness)
 
 
-def _beat_work(runtime: Runtime, work: Work, stalled_seconds: float) -> None:
+def _beat_work(runtime: Runtime, work: Work, stillness: Stillness) -> None:
     now = work.clock()
-    if now - work.pulse.moved_at > stalled_seconds:
-        _log.warning("a task does not move", run=work.member.run, task=work.member.item)
+    if still := stillness.of(work):
+        if not work.pulse.hangs:
+            _log.warning(
+                "a task does not move",
+                run=work.member.run,
+                task=work.member.item,
+                seconds=round(still),
+            )
+        work.pulse.hangs = True
         return
+    work.pulse.hangs = False
     with work.pulse.telling:
         outcomes, parts = work.untold(), work.kept()
         accepted = runtime.items.report(work.member, runtime.node, outcomes, parts)
@@ -82,7 +93,8 @@ class Keepers:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        self._run("heartbeat", BEAT_SECONDS, lambda: beat(self.runtime, self.stalled_seconds))
+        stillness = Stillness(self.stalled_seconds)
+        self._run("heartbeat", BEAT_SECONDS, lambda: beat(self.runtime, stillness))
         self._run("sweeper", BEAT_SECONDS, lambda: sweep(self.runtime))
         self._run("sessions", KEEPER_SECONDS, self.runtime.pool.close_idle)
 

@@ -65,6 +65,8 @@ class Pulse:
     deadlines_seconds: float = 0.0
     """All timeouts of the account's server together, once it has a session."""
     lost: bool = False
+    hangs: bool = False
+    """Its thread was found to have hung, and is told of no more."""
     outcomes: list[Outcome] = field(default_factory=list)
     parts: dict[str, Kept] = field(default_factory=dict)
     """What stands of unfinished files, by path: told again with each heartbeat."""
