@@ -142,7 +142,8 @@ class LedgerView:
         """No run is left: nothing is kept for good but what is bounded (see keys.py)."""
         client, keys = self._client, self.connection.keys
         lasting = {key for key in client.keys("*") if client.ttl(key) == -1}
-        assert lasting <= {keys.runs(), keys.nodes(), keys.sweeper()}, lasting
+        bounded = {keys.runs(), keys.nodes(), keys.sweeper(), keys.totals()}
+        assert lasting <= bounded, lasting
 
     # -- time, and what a restart does to it -------------------------------------------------------
 

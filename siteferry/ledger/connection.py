@@ -39,6 +39,7 @@ _SCRIPTS = (
     "take_slots",
     "admitted",
     "refused",
+    "metrics",
     "key_names",
 )
 

@@ -53,6 +53,7 @@ class Runs:
             "on_failure": new.on_failure,
             "options": json.dumps(new.options),
             "dry_run": int(bool(new.options.get("dry_run"))),
+            "ad_hoc": int("ad_hoc" in new.options),
             "keep_seconds": self.connection.keep_seconds,
         }
         ok, answer = self.connection.run_script(
