@@ -7,6 +7,7 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -32,6 +33,8 @@ _COUNTERS = {
     "transferred_bytes": ("transferred_bytes", "Bytes of the files that have arrived."),
     "adopted_bytes": ("adopted_bytes", "Bytes of those that an earlier run had sent."),
 }
+
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
 
 _log = get_logger(__name__)
 
@@ -105,7 +108,9 @@ def _now(found: LedgerMetrics) -> Iterator[Metric]:
     runs = {(state,): found.runs.get(state, 0) for state in _LIVE}
     yield _gauge("runs", "Runs that have not ended.", runs, ["state"])
     items = {(place,): found.items[place] for place in _PLACES}
-    yield _gauge("items", "Items of runs that are not finished, by where they are.", items, ["place"])
+    yield _gauge(
+        "items", "Items of runs that are not finished, by where they are.", items, ["place"]
+    )
     told = "Messages in the queue that all workers read."
     yield _gauge("queue_messages", told, {(): found.messages})
     told = "Worker processes that have beaten within five seconds."
@@ -144,7 +149,7 @@ def _sites(rows: Sequence[LastRun]) -> Iterator[Metric]:
 def _gauge(
     name: str,
     meaning: str,
-    values: Mapping[tuple[str, ...], float],
+    values: Mapping[_Labels, float],
     labels: Sequence[str] = (),
 ) -> Metric:
     family = GaugeMetricFamily(f"siteferry_{name}", meaning, labels=labels)
