@@ -54,7 +54,7 @@ lifetime of all that it finds with this table.
 | nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
-| totals | hash | "what direction" -> how many of it, in all runs that ever were | none: few fields |
+| totals | hash | "what direction" -> how many of it in all runs, ended or not | none: few fields |
 | accounts | zset | account -> when a run of it was started last | ACCOUNT_SECONDS |
 | sites | zset | website -> when a run of it has ended last | SITE_SECONDS |
 | site:S | hash | a website's last run and its last good one: state, name, time | SITE_SECONDS |

@@ -311,6 +311,7 @@ def _snapshot(
         dirs_created=number("dirs_created"),
         publish_seconds=seconds("publish_seconds"),
         adopted=number("adopted"),
+        retries=number("retries"),
         round_trip_seconds=seconds("round_trip_seconds"),
         error=RunFailure(**json.loads(facts["error"])) if "error" in facts else None,
         failures=tuple(

@@ -19,7 +19,7 @@ from tests.security.redis_users import PASSWORDS, client_as, denied, login, redi
 from tests.security.test_flower import running_flower, wait_until
 from tests.servers.base import PASSWORD, FtpServer, remove_tree
 
-PRODUCER, WORKER, FLOWER = PASSWORDS
+PRODUCER, BEAT, WORKER, FLOWER = PASSWORDS
 HARMLESS = (FLOWER, "command", "toplevel client|setinfo")
 """Flower's own client, on its page about queues, names its library; it goes on without."""
 
@@ -123,6 +123,12 @@ FLOWER_MAY_NOT: dict[str, Attempt] = {
 ATTEMPTS = [
     *((user, what, attempt) for user in PASSWORDS for what, attempt in NOBODY_MAY.items()),
     *((PRODUCER, what, attempt) for what, attempt in PRODUCER_MAY_NOT.items()),
+    *(
+        (BEAT, what, attempt)
+        for what, attempt in PRODUCER_MAY_NOT.items()
+        # It counts leases, and before Redis 7.0 no user can be given a key to read only.
+        if what != "take a lease"
+    ),
     *((FLOWER, what, attempt) for what, attempt in FLOWER_MAY_NOT.items()),
 ]
 
