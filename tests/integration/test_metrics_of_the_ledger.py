@@ -290,12 +290,11 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_redis_that_hangs(redis_server: Re
     hurried = patient.hurried(0.3)
     read_metrics(hurried, QUEUE)
     with redis_server.client() as admin:
-        admin.client_pause(5000)
-        begun = time.monotonic()
-        with pytest.raises(LedgerUnreachable):
-            read_metrics(hurried, QUEUE)
-        assert time.monotonic() - begun < 2
-        admin.client_unpause()
-    read_metrics(hurried, QUEUE)
+        admin.client_pause(2000)
+    begun = time.monotonic()
+    with pytest.raises(LedgerUnreachable):
+        read_metrics(hurried, QUEUE)
+    assert time.monotonic() - begun < 1.5
+    read_metrics(patient, QUEUE)
     patient.client.close()
     hurried.client.close()
