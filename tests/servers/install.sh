@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks the FTP servers, nginx and WordPress from Debian's packages, without installing them: the
+# Unpacks the FTP servers, nginx, promtool and WordPress from Debian's packages, without installing them: the
 # FTP servers conflict with one another as packages, and none of this needs root. Needs apt with its
 # lists (`apt-get update` once). What is there already is kept; delete the folder to begin anew.
 #
@@ -56,4 +56,5 @@ installed vsftpd || unpack vsftpd vsftpd
 installed proftpd || unpack proftpd proftpd-core proftpd-mod-crypto
 installed pure-ftpd || unpack pureftpd pure-ftpd
 installed nginx || unpack nginx nginx
+installed promtool || unpack prometheus prometheus
 unpack wordpress wordpress
