@@ -127,13 +127,17 @@ local function count(run, numbers)
   end
 end
 
--- Put `name` into a list of names by time; those that have not come for so many seconds leave it.
+-- Put `name` into a list of names by time, which is forgotten after so many seconds.
 local function note_name(key, name, seconds)
   redis.call('ZADD', key, now(), name)
-  for _, old in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now() - seconds)) do
-    redis.call('ZREM', key, old)
-  end
   redis.call('EXPIRE', key, seconds)
+end
+
+-- Names that have not come for so many seconds leave their list.
+local function drop_names(key, seconds)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now() - seconds)) do
+    redis.call('ZREM', key, name)
+  end
 end
 
 -- What the run leaves for the counts, and for what is known of its website. Of one that has no file
