@@ -28,6 +28,8 @@ from siteferry.settings.metrics import MetricsSettings, split_listen
 
 _LEDGER_SECONDS = 1.2
 """To connect, and again to answer: a scrape takes three seconds at most, whatever Redis does."""
+_POLL_SECONDS = 0.1
+"""How soon `stop` is noticed."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{8,}=*")
 """What a bearer token consists of (RFC 6750, section 2.1), and some length."""
 
@@ -66,7 +68,10 @@ class MetricsServer:
             raise self._cannot_listen(error) from error
         self._endpoint = endpoint
         threading.Thread(
-            target=endpoint.serve_forever, name="siteferry-metrics", daemon=True
+            target=endpoint.serve_forever,
+            args=(_POLL_SECONDS,),
+            name="siteferry-metrics",
+            daemon=True,
         ).start()
         _log.info("metrics are told", url=self.url, guarded=self.token is not None)
 
