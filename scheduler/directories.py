@@ -141,6 +141,7 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
         counts={
             "comparing": len(children) - 1,
             "adopted": len(outcomes),
+            "adopted_bytes": sum(outcome.size for outcome in outcomes),
             "skipped": result.unchanged,
             "files_to_send": len(result.changed),
             "bytes_to_send": sum(file.size for file in result.changed),

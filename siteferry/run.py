@@ -90,9 +90,10 @@ class Snapshot:
     `files_found` and `bytes_found` are what the scan saw; `files_to_send` and `bytes_to_send` what
     comparison has asked for so far, final once `comparing` is 0 and `planned` is true. `part_bytes`
     is what stands of files that are not finished, and not in `transferred_bytes`. `adopted` are
-    those of `transferred` that an earlier run had sent, and that were used as they stood. Only a
-    dry run measures the `round_trip_seconds` to the host. `run` is empty where none could be
-    started, which `error` explains.
+    those of `transferred` that an earlier run had sent, and that were used as they stood. `retries`
+    are attempts at items that were given out again: after an error, because the worker had died, or
+    for want of the sources. Only a dry run measures the `round_trip_seconds` to the host. `run` is
+    empty where none could be started, which `error` explains.
     Times are Unix seconds of the ledger's clock.
     """
 
@@ -120,6 +121,7 @@ class Snapshot:
     dirs_created: int = 0
     publish_seconds: float | None = None
     adopted: int = 0
+    retries: int = 0
     round_trip_seconds: float | None = None
     error: RunFailure | None = None
     failures: tuple[FileFailure, ...] = ()

@@ -59,9 +59,9 @@ class Website:
                     Child(f"files-{directory}-{n}", {"files": self.paths(directory, n)}, first=True)
                     for n in batches
                 ],
-                counts={"comparing": -1},
+                counts={"comparing": -1, "skipped": 2, "adopted": 1, "adopted_bytes": 5},
             )
-        return Finish()
+        return Finish(counts={"deleted": 3} if kind is ItemKind.PUBLISH else {})
 
 
 def size_of(path: str) -> int:

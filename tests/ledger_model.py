@@ -19,7 +19,8 @@ from siteferry.ledger.items import Claim, Fate, Finish, Kept, Outcome, Status
 from siteferry.ledger.runs import NewRun
 from siteferry.run import ItemKind, Member, RunState
 
-STALE_SECONDS, GRACE_SECONDS, LOST_SECONDS, BUSY_SECONDS = 5, 1, 5, 30
+STALE_SECONDS, GRACE_SECONDS, LOST_SECONDS, BUSY_SECONDS, BACKLOG_SECONDS = 5, 1, 5, 30, 600
+_COUNTED_AT_ONCE = {"skipped", "adopted", "adopted_bytes"}
 SHARED = "-"
 """In place of a node: the message went to the queue that all nodes read."""
 
@@ -55,7 +56,8 @@ class ModelRun:
     """A run with its open items and its records.
 
     parts: path -> what stands of it now, and what ever stood, in bytes. replies: item -> the
-    attempt that has finished it, and what that was told.
+    attempt that has finished it, and what that was told. events: what has happened, which nothing
+    that happens later takes back.
     """
 
     new: NewRun
@@ -66,6 +68,8 @@ class ModelRun:
     failed: set[str] = field(default_factory=set)
     parts: dict[str, tuple[int, int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+    events: Counter[str] = field(default_factory=Counter)
 
     @property
     def dry(self) -> bool:
@@ -87,6 +91,8 @@ class ModelRun:
             if path in self.transferred:
                 return False
             self.transferred[path] = outcome.size
+            self.events["transferred"] += 1
+            self.events["transferred_bytes"] += outcome.size
             self.failed.discard(path)
             self.parts.pop(path, None)
             return True
@@ -122,11 +128,17 @@ class LedgerModel:
     neighbours: set[str] = field(default_factory=set)
     address_limit: int = 0
     lingering: dict[Member, Item] = field(default_factory=dict)
+    sites: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What is known of each website's last run, and of its last good one."""
     ended_facts: dict[str, object] = field(default_factory=dict)
     """What was seen of each run when it had just ended."""
 
     def live(self) -> dict[str, ModelRun]:
         return {name: run for name, run in self.runs.items() if not run.state.ended}
+
+    def totals(self) -> Counter[str]:
+        """All that has happened in runs that publish."""
+        return sum((run.events for run in self.runs.values() if not run.dry), Counter[str]())
 
     def window(self, account: str) -> set[Member]:
         """What holds a place among the account's connections."""
@@ -196,6 +208,7 @@ class LedgerModel:
             return
         run.record(result.outcomes)
         run.counts.update(result.counts)
+        run.events.update({n: c for n, c in result.counts.items() if n in _COUNTED_AT_ONCE})
         if "state" in result.fields:
             run.state = RunState(result.fields["state"])
         del run.items[member.item]
@@ -217,6 +230,7 @@ class LedgerModel:
         delayed: bool,
         blameless: bool,
         progressed: bool,
+        retry: str | None,
     ) -> None:
         if member.run not in self.runs:
             assert given == []
@@ -231,6 +245,7 @@ class LedgerModel:
         elif not blameless:
             item.fruitless += 1
         self._again(item, Place.DELAYED if delayed else Place.WAITING)
+        self._count_retry(run, retry)
         self._let_in([run.new.account], given, node)
 
     def fail(
@@ -246,7 +261,7 @@ class LedgerModel:
     def sweep(self, alive: Collection[str], queued: int, given: list[Member]) -> None:
         for run in self.live().values():
             for item in run.items.values():
-                self._sweep_item(item, alive, queued)
+                self._sweep_item(run, item, alive, queued)
         for member in [m for m, item in self.lingering.items() if item.age >= STALE_SECONDS]:
             del self.lingering[member]
         self._let_in(self._accounts(), given, SHARED)
@@ -258,6 +273,7 @@ class LedgerModel:
                     self._again(item, Place.WAITING)
                 elif item.node == node and item.place is Place.CLAIMED and fate != Fate.LEAVING:
                     item.deaths += fate is Fate.KILLED
+                    self._count_retry(run, "died" if fate is Fate.KILLED else None)
                     later = ItemKind.of(name) in {ItemKind.PLAN, ItemKind.PUBLISH}
                     self._again(item, Place.DELAYED if later else Place.WAITING)
         if fate != Fate.LEAVING:
@@ -265,17 +281,19 @@ class LedgerModel:
                 del self.lingering[member]
         self._let_in(self._accounts(), given, SHARED)
 
-    def _sweep_item(self, item: Item, alive: Collection[str], queued: int) -> None:
+    def _sweep_item(self, run: ModelRun, item: Item, alive: Collection[str], queued: int) -> None:
         if item.place is Place.DELAYED and item.age > 0:
             item.place = Place.WAITING
         elif item.place is Place.CLAIMED and item.age >= STALE_SECONDS:
             item.deaths += 1
             self._again(item, Place.WAITING)
+            self._count_retry(run, "died")
         elif item.place is Place.SENT:
             own = item.node != SHARED
             orphaned = own and item.node not in alive and item.age > GRACE_SECONDS
             most = BUSY_SECONDS if own else LOST_SECONDS
-            if orphaned or (item.age > most and (own or not queued)):
+            backlog = not own and item.age >= BACKLOG_SECONDS
+            if orphaned or backlog or (item.age > most and (own or not queued)):
                 self._again(item, Place.WAITING)
 
     def connect(self, account: str, address_limit: int) -> None:
@@ -314,6 +332,12 @@ class LedgerModel:
         item.place, item.node, item.age = place, SHARED, 0
         item.attempt += 1
 
+    @staticmethod
+    def _count_retry(run: ModelRun, reason: str | None) -> None:
+        if reason is not None:
+            run.retries += 1
+            run.events[f"retries {reason}"] += 1
+
     def _advance(self, run: ModelRun) -> None:
         if run.items:
             return
@@ -329,6 +353,13 @@ class LedgerModel:
         self.lingering |= {run.member(i): run.items[i] for i in run.at(Place.CLAIMED)}
         run.items.clear()
         run.state = state
+        run.events.update(
+            {f"ended {state}": 1, "failed": len(run.failed), "deleted": run.counts["deleted"]}
+        )
+        if not run.dry:
+            known = self.sites.setdefault(run.new.site, {})
+            known |= {"last_run": run.new.run, "last_state": state.value}
+            known |= {"good_run": run.new.run} if state is RunState.DONE else {}
 
     def _let_in(self, accounts: Collection[str], given: list[Member], node: str) -> None:
         """`given` have been let in, where `accounts` were looked at, and those who share the

@@ -10,6 +10,7 @@ gone by; the model says how long.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import redis
 
 from siteferry.ledger.connection import Connection
+from siteferry.ledger.metrics import read_metrics
 from siteferry.run import Member, RunState
 from tests.ledger_model import LedgerModel, ModelRun, Place
 
@@ -76,9 +78,25 @@ class LedgerView:
             own = {n: r for n, r in live.items() if r.new.account == account}
             turns = client.lrange(keys.turns(account), 0, -1)
             self._same("turns", sorted(turns), sorted(n for n, r in own.items() if r.at("waiting")))
+        self._check_metrics(model)
         held = [key.split("target:")[1] for key in client.keys(keys.target("*"))]
         held = [name for name in held if ":" not in name]
         self._same("targets held", len(held), len(live))
+
+    def _check_metrics(self, model: LedgerModel) -> None:
+        """What Prometheus would be told now; counts never go back but with Redis."""
+        found, live = read_metrics(self.connection, "no queue"), model.live().values()
+        totals = {f"{what} import": count for what, count in model.totals().items() if count}
+        self._same("totals", {" ".join(key): n for key, n in found.totals.items()}, totals)
+        self._same("runs", found.runs, Counter(run.state.value for run in live))
+        for place in (Place.WAITING, Place.SENT, Place.CLAIMED):
+            count = sum(len(run.at(place)) for run in live)
+            count += len(model.lingering) if place is Place.CLAIMED else 0
+            self._same(f"items {place}", found.items[place], count)
+        self._same("accounts", {row.name for row in found.accounts}, set(model.limits))
+        for site, known in model.sites.items():
+            facts = self._client.hgetall(self.connection.keys.site(site))
+            self._same(f"runs of {site}", {n: v for n, v in facts.items() if "_" in n}, known)
 
     def _check_live(self, name: str, run: ModelRun) -> None:
         client, keys = self._client, self.connection.keys
@@ -116,6 +134,7 @@ class LedgerView:
             "transferred_bytes": sum(run.transferred.values()),
             "failed": len(run.failed),
             "part_bytes": sum(offset for offset, _ in run.parts.values()),
+            "retries": run.retries,
             **run.counts,
         }
         self._same(f"counts of {name}", {c: int(facts.get(c, 0)) for c in counts}, counts)
@@ -142,7 +161,8 @@ class LedgerView:
         """No run is left: nothing is kept for good but what is bounded (see keys.py)."""
         client, keys = self._client, self.connection.keys
         lasting = {key for key in client.keys("*") if client.ttl(key) == -1}
-        assert lasting <= {keys.runs(), keys.nodes(), keys.sweeper()}, lasting
+        bounded = {keys.runs(), keys.nodes(), keys.sweeper(), keys.totals()}
+        assert lasting <= bounded, lasting
 
     # -- time, and what a restart does to it -------------------------------------------------------
 

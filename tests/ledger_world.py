@@ -87,7 +87,7 @@ class LedgerWorld:
         self.websites[name] = website
         new = NewRun(
             run=name,
-            site="example",
+            site=f"site-of-{remote}",
             direction=Direction.IMPORT,
             account=account,
             target=f"{remote} dry {name}" if dry else remote,
@@ -190,15 +190,22 @@ class LedgerWorld:
         self._call(call)
 
     def give_back(self, attempt: Attempt, why: str) -> None:
-        """Because of `an error`, for want of a `connection`, or because its `time` is over."""
+        """Because of `an error`, for want of a `connection` or of the `sources`, or because its
+        `time` is over."""
         if why == "error":
             self._meet_error(attempt)
         else:
-            over = why == "time"
-            self._release(attempt, delayed=not over, blameless=True, yielding=over)
+            over, retry = why == "time", "elsewhere" if why == "sources" else None
+            self._release(attempt, delayed=not over, blameless=True, yielding=over, retry=retry)
 
     def _release(
-        self, attempt: Attempt, *, delayed: bool, blameless: bool, yielding: bool = False
+        self,
+        attempt: Attempt,
+        *,
+        delayed: bool,
+        blameless: bool,
+        yielding: bool = False,
+        retry: str | None = None,
     ) -> None:
         self.attempts.remove(attempt)
         member, node, outcomes = attempt.member, attempt.node, list(attempt.outcomes)
@@ -206,11 +213,20 @@ class LedgerWorld:
 
         def call() -> None:
             told: dict[str, Any] = {"blameless": blameless, "progressed": progressed}
-            seconds = 3600 if delayed else 0
             given = self.items.release(
-                member, node, outcomes, seconds, None, parts=parts, yielding=yielding, **told
+                member,
+                node,
+                outcomes,
+                3600 if delayed else 0,
+                {"message": "why"} if delayed else None,
+                parts=parts,
+                yielding=yielding,
+                elsewhere=retry == "elsewhere",
+                **told,
             )
-            self.model.release(member, node, outcomes, parts, given, delayed=delayed, **told)
+            self.model.release(
+                member, node, outcomes, parts, given, delayed=delayed, retry=retry, **told
+            )
             self._send(given, node)
 
         self._call(call)
@@ -219,7 +235,7 @@ class LedgerWorld:
         """As `siteferry.dispatch.carry` ends an attempt that an error has cut short."""
         error = SessionLost("cut off")
         if decide(error, attempt.kind, attempt.fruitless, 0, blameless=False) is not None:
-            self._release(attempt, delayed=True, blameless=False)
+            self._release(attempt, delayed=True, blameless=False, retry="error")
         elif attempt.kind in {ItemKind.PLAN, ItemKind.PUBLISH}:
             self._report(attempt)
             self._fail(attempt.member.run, RunState.FAILED, False)

@@ -71,6 +71,14 @@ worker:
   idle_seconds: 3                    # how long a session waits for its next item
   task_seconds: 60                   # after which a task that sends a long file lets others go
   grace_seconds: 30                  # how long it may take to stop
+
+metrics:                             # for Prometheus; told by `siteferry beat`
+  enabled: true
+  listen: 127.0.0.1:9808             # other than loopback only with a token
+  # token: ${credential:metrics/TOKEN}       # or ${VAR}; SITEFERRY_METRICS_TOKEN goes before
+  # token_file: /run/secrets/metrics-token
+  # cert_file: /etc/siteferry/metrics.pem    # then it is https
+  # key_file: /etc/siteferry/metrics.key
 """
 
 

@@ -75,6 +75,18 @@ def resolve_redis_password(stores: Stores) -> Secret | None:
     return _Resolver(stores, os.environ, fresh=False).fetched(redis.password_reference)
 
 
+def resolve_metrics_token(stores: Stores) -> Secret | None:
+    """The token that the metrics are guarded with; None where there is none.
+
+    Raises:
+        CredentialError, ConfigurationError: as for `resolve_login`.
+    """
+    metrics = stores.settings.metrics
+    if metrics.token_reference is None:
+        return metrics.token
+    return _Resolver(stores, os.environ, fresh=False).fetched(metrics.token_reference)
+
+
 @dataclass(frozen=True, slots=True)
 class _Resolver:
     stores: Stores

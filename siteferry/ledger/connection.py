@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -39,6 +39,7 @@ _SCRIPTS = (
     "take_slots",
     "admitted",
     "refused",
+    "metrics",
     "key_names",
 )
 
@@ -95,6 +96,20 @@ class Connection:
         """Run one of our Lua scripts; the key prefix is its first argument."""
         script = self.scripts[name]
         return self.call(lambda: script(args=[self.keys.prefix, *arguments]))
+
+    def hurried(self, seconds: float) -> Connection:
+        """The same ledger through a client of its own, with no patience: what takes longer than
+        `seconds` to connect, or to answer, is away."""
+        pool = self.client.connection_pool
+        limits = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+        own = redis.ConnectionPool(
+            connection_class=pool.connection_class, **{**pool.connection_kwargs, **limits}
+        )
+        client = redis.Redis(connection_pool=own)
+        scripts = {
+            name: client.register_script(script.script) for name, script in self.scripts.items()
+        }
+        return replace(self, client=client, patience_seconds=0.0, scripts=scripts, outage=Outage())
 
 
 def connect(

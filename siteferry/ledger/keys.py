@@ -54,6 +54,10 @@ lifetime of all that it finds with this table.
 | nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
+| totals | hash | "what direction" -> how many of it in all runs, ended or not | none: few fields |
+| accounts | zset | account -> when a run of it was started last | ACCOUNT_SECONDS |
+| sites | zset | website -> when a run of it has ended last | SITE_SECONDS |
+| site:S | hash | a website's last run and its last good one: state, name, time | SITE_SECONDS |
 
 Celery's keys are kombu's own affair. They have the prefix as well:
 
@@ -82,6 +86,8 @@ ACCOUNT_SECONDS = 90 * 24 * 3600
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60
+SITE_SECONDS = 400 * 24 * 3600
+"""How long it is known after its last run when a website was published."""
 WANTED_MS = 500
 SWEEPER_MS = 1500
 
@@ -229,6 +235,18 @@ class Keys:
 
     def sweeper(self) -> str:
         return f"{self.prefix}sweeper"
+
+    def totals(self) -> str:
+        return f"{self.prefix}totals"
+
+    def all_accounts(self) -> str:
+        return f"{self.prefix}accounts"
+
+    def sites(self) -> str:
+        return f"{self.prefix}sites"
+
+    def site(self, site: str) -> str:
+        return f"{self.prefix}site:{site}"
 
 
 def target_digest(target: str) -> str:

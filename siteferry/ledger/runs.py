@@ -56,6 +56,7 @@ class Runs:
             "options": json.dumps(new.options),
             "version": new.version,
             "dry_run": int(bool(new.options.get("dry_run"))),
+            "ad_hoc": int("ad_hoc" in new.options),
             "keep_seconds": self.connection.keep_seconds,
         }
         ok, answer = self.connection.run_script(
@@ -313,6 +314,7 @@ def _snapshot(
         dirs_created=number("dirs_created"),
         publish_seconds=seconds("publish_seconds"),
         adopted=number("adopted"),
+        retries=number("retries"),
         round_trip_seconds=seconds("round_trip_seconds"),
         error=RunFailure(**json.loads(facts["error"])) if "error" in facts else None,
         failures=tuple(

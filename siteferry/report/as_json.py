@@ -34,6 +34,7 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
             "dirs_created": snapshot.dirs_created,
             "bytes": snapshot.transferred_bytes,
         },
+        "retries": snapshot.retries,
         "seconds": round(snapshot.seconds, 3),
         "publish_seconds": _rounded(snapshot.publish_seconds),
         "started": _iso(snapshot.started),

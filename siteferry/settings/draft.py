@@ -24,7 +24,10 @@ from siteferry.settings.references import (
 from siteferry.settings.stores import default_key_file
 from siteferry.settings.values import user_path
 
-_PASSWORD: KeyPath = ("redis", "password")
+PASSWORD: KeyPath = ("redis", "password")
+TOKEN: KeyPath = ("metrics", "token")
+_SECRETS = {PASSWORD: "SITEFERRY_REDIS_PASSWORD", TOKEN: "SITEFERRY_METRICS_TOKEN"}
+"""Where a secret may stand, and the environment variable that goes before it."""
 _NOT_IN_DEFAULTS: tuple[tuple[KeyPath, str], ...] = (
     (("ftp", "username"), "a login belongs in its website's file"),
     (("ftp", "password"), "a login belongs in its website's file"),
@@ -35,14 +38,17 @@ _NOT_IN_DEFAULTS: tuple[tuple[KeyPath, str], ...] = (
 
 @dataclass
 class SettingsDraft:
-    """The document on its way to being checked; `reported` are paths that need no second word."""
+    """The document on its way to being checked.
+
+    reported: paths that need no second word. references: where secrets are kept, by their paths.
+    """
 
     document: Document
     base: Path
     data: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     reported: list[KeyPath] = field(default_factory=list)
-    password_reference: CredentialReference | None = None
+    references: dict[KeyPath, CredentialReference] = field(default_factory=dict)
 
     def locate(self, path: KeyPath) -> tuple[str, int | None, KeyPath]:
         return self.document.positions.origin, self.document.positions.line(path), path
@@ -55,7 +61,7 @@ class SettingsDraft:
     def expand(self, environ: Mapping[str, str]) -> None:
         def keep(path: KeyPath, text: str) -> bool:
             # `defaults` are expanded with the website that they go into.
-            return path[0] == "defaults" or (path == _PASSWORD and mentions_credential(text))
+            return path[0] == "defaults" or (path in _SECRETS and mentions_credential(text))
 
         expanded, faults = expand_tree(self.document.data, environ, keep)
         self.data = without_nulls(expanded, Settings)
@@ -103,24 +109,42 @@ class SettingsDraft:
         redis = self.data.setdefault("redis", {})
         if not isinstance(redis, dict):
             return
-        if {"password", "password_file"} <= redis.keys():
-            self.fault(("redis", "password_file"), "stands beside `password`; one of them is right")
+        self._check_secret(redis, PASSWORD)
         self._take_url(redis, environ)
-        password = self._password_of_environment(environ)
-        reference_or_text = redis.get("password")
-        if password is not None:
-            redis["password"] = password
+        self._take_secret(redis, PASSWORD, environ)
+
+    def take_metrics(self, environ: Mapping[str, str]) -> None:
+        """The token from the environment or the file."""
+        metrics = self.data.setdefault("metrics", {})
+        if isinstance(metrics, dict):
+            self._check_secret(metrics, TOKEN)
+            self._take_secret(metrics, TOKEN, environ)
+
+    def _check_secret(self, part: dict[str, Any], path: KeyPath) -> None:
+        block, key = path
+        if {key, f"{key}_file"} <= part.keys():
+            self.fault((block, f"{key}_file"), f"stands beside `{key}`; one of them is right")
+
+    def _take_secret(self, part: dict[str, Any], path: KeyPath, environ: Mapping[str, str]) -> None:
+        """Put the secret in, or keep where it is; the environment goes before the file."""
+        block, key = str(path[0]), str(path[1])
+        secret = self._secret_of_environment(_SECRETS[path], environ)
+        reference_or_text = part.get(key)
+        if secret is not None:
+            part[key] = secret
         elif isinstance(reference_or_text, str) and mentions_credential(reference_or_text):
-            del redis["password"]
-            self.password_reference = parse_reference(reference_or_text)
-            if self.password_reference is None:
-                self.fault(_PASSWORD, f"must be {FORM}")
-        elif "password" not in redis and isinstance(redis.get("password_file"), str):
-            found = self._read_secret(self.base / user_path(redis["password_file"]))
-            if isinstance(found, Secret):
-                redis["password"] = found
+            del part[key]
+            reference = parse_reference(reference_or_text)
+            if reference is None:
+                self.fault(path, f"must be {FORM}")
             else:
-                self.fault(("redis", "password_file"), found)
+                self.references[path] = reference
+        elif key not in part and isinstance(part.get(f"{key}_file"), str):
+            found = self._read_secret(self.base / user_path(part[f"{key}_file"]))
+            if isinstance(found, Secret):
+                part[key] = found
+            else:
+                self.fault((block, f"{key}_file"), found)
 
     def _take_url(self, redis: dict[str, Any], environ: Mapping[str, str]) -> None:
         named = environ.get("SITEFERRY_REDIS_URL")
@@ -138,13 +162,10 @@ class SettingsDraft:
             if value is not None and (from_environment or key not in redis):
                 redis[key] = value
 
-    def _password_of_environment(self, environ: Mapping[str, str]) -> Secret | None:
-        plain = environ.get("SITEFERRY_REDIS_PASSWORD")
-        file = environ.get("SITEFERRY_REDIS_PASSWORD_FILE")
+    def _secret_of_environment(self, name: str, environ: Mapping[str, str]) -> Secret | None:
+        plain, file = environ.get(name), environ.get(f"{name}_FILE")
         if plain and file:
-            self._environment_fault(
-                "SITEFERRY_REDIS_PASSWORD", "is set beside its _FILE variant; unset one of them"
-            )
+            self._environment_fault(name, "is set beside its _FILE variant; unset one of them")
         if plain:
             return Secret(plain)
         if not file:
@@ -152,7 +173,7 @@ class SettingsDraft:
         found = self._read_secret(Path(file))
         if isinstance(found, Secret):
             return found
-        self._environment_fault("SITEFERRY_REDIS_PASSWORD_FILE", found)
+        self._environment_fault(f"{name}_FILE", found)
         return None
 
     @staticmethod

@@ -76,6 +76,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.warnings("R"), keys.barren("R"), keys.parts("R"), keys.profile("A"),
         keys.stopped("A"), keys.left("T"), keys.staged("R"), keys.extras("R"), keys.planned("R"),
         keys.swept("T"), keys.leases("N"), keys.elsewhere("R"), keys.deaths("R"), keys.stops(),
+        keys.totals(), keys.all_accounts(), keys.sites(), keys.site("S"),
     }  # fmt: skip
     assert set(connection.run_script("key_names")) == names
 
@@ -471,7 +472,7 @@ def test_every_key_of_an_ended_run_expires(
     assert publish is None
     client, keys = connection.client, connection.keys
     lasting = {key for key in client.keys("*") if client.ttl(key) == -1}
-    assert lasting <= {keys.runs(), keys.nodes(), keys.sweeper()}
+    assert lasting <= {keys.runs(), keys.nodes(), keys.sweeper(), keys.totals()}
     assert runs.state("run-1") is RunState.INCOMPLETE
 
 

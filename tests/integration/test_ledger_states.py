@@ -155,7 +155,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.carry_through(data.draw(st.sampled_from(self.world.attempts)), failing)
 
     @precondition(lambda self: self.world.attempts)
-    @rule(data=st.data(), why=st.sampled_from(["connection", "time", "error"]))
+    @rule(data=st.data(), why=st.sampled_from(["connection", "sources", "time", "error"]))
     def an_attempt_gives_its_item_back(self, data: st.DataObject, why: str) -> None:
         self.world.give_back(data.draw(st.sampled_from(self.world.attempts)), why)
 

@@ -18,6 +18,7 @@ from tests.servers.ports import PortBlock
 
 PASSWORDS = {
     "siteferry-producer": "word-of-the-producer",
+    "siteferry-beat": "word-of-beat",
     "siteferry-worker": "word-of-the-worker",
     "siteferry-flower": "word-of-flower",
 }

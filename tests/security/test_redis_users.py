@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from siteferry.broker import SHARED_QUEUE
+from siteferry.ledger.connection import connect
+from siteferry.ledger.metrics import read_metrics
+from siteferry.secret import Secret
 from tests.acceptance.test_two_workers import wait_for_workers
 from tests.clear_errors import assert_clear
 from tests.conftest import unavailable
@@ -19,7 +23,7 @@ from tests.security.redis_users import PASSWORDS, client_as, denied, login, redi
 from tests.security.test_flower import running_flower, wait_until
 from tests.servers.base import PASSWORD, FtpServer, remove_tree
 
-PRODUCER, WORKER, FLOWER = PASSWORDS
+PRODUCER, BEAT, WORKER, FLOWER = PASSWORDS
 HARMLESS = (FLOWER, "command", "toplevel client|setinfo")
 """Flower's own client, on its page about queues, names its library; it goes on without."""
 
@@ -84,6 +88,28 @@ def test_producer_worker_and_flower_do_all_their_work_with_their_own_rights(
     assert set(denied(guarded_redis)) <= {HARMLESS}
 
 
+@pytest.mark.slow
+def test_beat_starts_runs_and_tells_the_metrics_with_its_own_rights(
+    pyftpd_server: FtpServer, guarded_redis: RedisServer, tmp_path: Path
+) -> None:
+    site = Installation(tmp_path / "site")
+    write_tree(site.add_site(pyftpd_server), {"a.html": "a"})
+    password = Secret(PASSWORDS[BEAT])
+    beat = connect(guarded_redis.tcp_url, username=BEAT, password=password).hurried(2)
+    login(site, guarded_redis, WORKER)
+    with site.process("worker"):
+        wait_for_workers(guarded_redis, 1)
+        login(site, guarded_redis, BEAT)
+        assert site.run("import", "example").code == 0
+        found = read_metrics(beat, SHARED_QUEUE)
+    beat.client.close()
+    assert found.totals["ended done", "import"] == 1
+    assert found.workers == 1
+    assert [row.configured for row in found.accounts] == [8]
+    assert len(found.addresses) == len(found.sites) == 1
+    assert denied(guarded_redis) == []
+
+
 Attempt = Callable[[redis.Redis], object]
 NOBODY_MAY: dict[str, Attempt] = {
     "read another application's key": lambda client: client.get("other:key"),
@@ -123,6 +149,12 @@ FLOWER_MAY_NOT: dict[str, Attempt] = {
 ATTEMPTS = [
     *((user, what, attempt) for user in PASSWORDS for what, attempt in NOBODY_MAY.items()),
     *((PRODUCER, what, attempt) for what, attempt in PRODUCER_MAY_NOT.items()),
+    *(
+        (BEAT, what, attempt)
+        for what, attempt in PRODUCER_MAY_NOT.items()
+        # It counts leases, and before Redis 7.0 no user can be given a key to read only.
+        if what != "take a lease"
+    ),
     *((FLOWER, what, attempt) for what, attempt in FLOWER_MAY_NOT.items()),
 ]
 

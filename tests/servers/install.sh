@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Unpacks the FTP servers, nginx and WordPress from Debian's packages, without installing them: the
-# FTP servers conflict with one another as packages, and none of this needs root. Needs apt with its
-# lists (`apt-get update` once). What is there already is kept; delete the folder to begin anew.
+# Unpacks the FTP servers, nginx, promtool and WordPress from Debian's packages, without installing
+# them: the FTP servers conflict with one another as packages, and none of this needs root. Needs apt
+# with its lists (`apt-get update` once). What is there already is kept; delete the folder to begin anew.
 #
 #     tests/servers/install.sh            everything into .cache/servers (or $SITEFERRY_TEST_SERVERS)
 set -euo pipefail
@@ -15,11 +15,11 @@ command -v apt-get >/dev/null || {
 }
 
 # The packages asked for, and what they need of libraries that this machine lacks. A library that
-# apt would only upgrade is left out: the installed one does.
+# apt would only upgrade is left out: the installed one does. Scripts for a browser nobody needs.
 closure() {
     printf '%s\n' "$@"
     apt-get --simulate --no-install-recommends install "$@" |
-        sed -n 's/^Inst \(lib[^ ]*\) (.*/\1/p'
+        sed -n '/^Inst libjs-/d; s/^Inst \(lib[^ ]*\) (.*/\1/p'
 }
 
 # unpack FOLDER PACKAGE...
@@ -56,4 +56,5 @@ installed vsftpd || unpack vsftpd vsftpd
 installed proftpd || unpack proftpd proftpd-core proftpd-mod-crypto
 installed pure-ftpd || unpack pureftpd pure-ftpd
 installed nginx || unpack nginx nginx
+installed promtool || unpack prometheus prometheus
 unpack wordpress wordpress

@@ -42,7 +42,7 @@ EVERY = pytest.mark.parametrize(
 FOLDERS = ("siteferry", "scheduler", "worker", "tests", "docs", "benchmarks", "config")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
-FILE_NAME = re.compile(r"\.(?:py|log|md|yaml)$")
+FILE_NAME = re.compile(r"\.(?:py|log|md|yaml|lua)$")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
 
 

@@ -205,7 +205,9 @@ class TestFigures:
 
 class TestJson:
     def test_a_run_has_exactly_the_documented_keys(self) -> None:
-        assert run_object(replace(INCOMPLETE, warnings=("a dangling link",), workers={"w": 9})) == {
+        assert run_object(
+            replace(INCOMPLETE, warnings=("a dangling link",), workers={"w": 9}, retries=2)
+        ) == {
             "run": "20260131-154502-9f2c1a",
             "site": "example",
             "direction": "import",
@@ -219,6 +221,7 @@ class TestJson:
                 "dirs_created": 0,
                 "bytes": 50_900_000,
             },
+            "retries": 2,
             "seconds": 3.4,
             "publish_seconds": None,
             "started": "2026-01-31T15:45:02.123Z",

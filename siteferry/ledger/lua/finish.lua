@@ -22,7 +22,10 @@ end
 if not holds(run, item, attempt, node) then return cjson.encode(fill(account, queue)) end
 record(run, node, cjson.decode(ARGV[6]))
 for field, value in pairs(cjson.decode(ARGV[8])) do redis.call('HSET', key, field, value) end
-for field, value in pairs(cjson.decode(ARGV[9])) do redis.call('HINCRBY', key, field, value) end
+local counts = cjson.decode(ARGV[9])
+for field, value in pairs(counts) do redis.call('HINCRBY', key, field, value) end
+count(run, { skipped = counts.skipped or 0, adopted = counts.adopted or 0,
+  adopted_bytes = counts.adopted_bytes or 0 })
 for _, child in ipairs(cjson.decode(ARGV[7])) do
   new_item(run, child[1], child[2], child[3])
 end

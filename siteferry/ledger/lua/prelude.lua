@@ -7,6 +7,7 @@ local LIVE_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
 local LEASES_SECONDS = 60
+local SITE_SECONDS = 400 * 24 * 3600
 local TRIED_AGAIN_SECONDS = 60
 local LONGEST_TRIED_AGAIN_SECONDS = 3600
 local TURN_SECONDS = 10
@@ -40,6 +41,10 @@ local function k_stops() return prefix .. 'stops' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
+local function k_totals() return prefix .. 'totals' end
+local function k_all_accounts() return prefix .. 'accounts' end
+local function k_sites() return prefix .. 'sites' end
+local function k_site(site) return prefix .. 'site:' .. site end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
   'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned',
@@ -112,10 +117,47 @@ local function new_item(run, item, body, first)
   enqueue(run, item, first)
 end
 
+-- Add to the counts that outlive all runs: a table of name and number. A dry run carries nothing, and
+-- counts as nothing.
+local function count(run, numbers)
+  local f = redis.call('HMGET', k_run(run), 'direction', 'dry_run')
+  if f[2] == '1' then return end
+  for name, number in pairs(numbers) do
+    if number > 0 then redis.call('HINCRBY', k_totals(), name .. ' ' .. f[1], number) end
+  end
+end
+
+-- Put `name` into a list of names by time, which is forgotten after so many seconds.
+local function note_name(key, name, seconds)
+  redis.call('ZADD', key, now(), name)
+  redis.call('EXPIRE', key, seconds)
+end
+
+-- Names that have not come for so many seconds leave their list.
+local function drop_names(key, seconds)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now() - seconds)) do
+    redis.call('ZREM', key, name)
+  end
+end
+
+-- What the run leaves for the counts, and for what is known of its website. Of one that has no file
+-- (its run was all there was of it), and of dry runs, nothing is known.
+local function count_end(run, state)
+  local f = redis.call('HMGET', k_run(run), 'site', 'direction', 'dry_run', 'ad_hoc', 'failed', 'deleted')
+  count(run, { ['ended ' .. state] = 1, failed = tonumber(f[5] or '0'), deleted = tonumber(f[6] or '0') })
+  if f[2] ~= 'import' or f[3] == '1' or f[4] == '1' then return end
+  local key, t = k_site(f[1]), now()
+  redis.call('HSET', key, 'last', t, 'last_state', state, 'last_run', run)
+  if state == 'done' then redis.call('HSET', key, 'good', t, 'good_run', run) end
+  redis.call('EXPIRE', key, SITE_SECONDS)
+  note_name(k_sites(), f[1], SITE_SECONDS)
+end
+
 -- End a run: what waits is dropped, the target is free in the same step.
 local function end_run(run, state)
   local key = k_run(run)
   redis.call('HSET', key, 'state', state, 'ended', now())
+  count_end(run, state)
   local account = redis.call('HGET', key, 'account')
   redis.call('LREM', k_turns(account), 0, run)
   -- What was sent and is not claimed runs nowhere: its message may never arrive.
@@ -292,12 +334,12 @@ end
 -- Record file outcomes, each path once: {path, status, json, bytes}. Gives how many were new.
 local function record(run, node, outcomes)
   local key = k_run(run)
-  local fresh = 0
+  local fresh, arrived, arrived_bytes = 0, 0, 0
   for _, o in ipairs(outcomes) do
     local path, status, json, bytes = o[1], o[2], o[3], o[4]
     if status == 'transferred' then
       if redis.call('HSETNX', k_part(run, 'outcomes'), path, json) == 1 then
-        fresh = fresh + 1
+        fresh, arrived, arrived_bytes = fresh + 1, arrived + 1, arrived_bytes + bytes
         redis.call('HINCRBY', key, 'transferred', 1)
         redis.call('HINCRBY', key, 'transferred_bytes', bytes)
         redis.call('HINCRBY', k_part(run, 'workers'), node, 1)
@@ -321,6 +363,7 @@ local function record(run, node, outcomes)
       redis.call('HINCRBY', key, 'failed', 1)
     end
   end
+  if arrived > 0 then count(run, { transferred = arrived, transferred_bytes = arrived_bytes }) end
   return fresh
 end
 
@@ -382,14 +425,19 @@ local function leave_window(account, run, item, attempt)
 end
 
 -- Give an item out again as its next attempt, after `delay` seconds. `came`: what came of this one:
--- 'fruitful', 'fruitless', or 'blameless', which changes nothing. `first`: see `enqueue`.
-local function next_attempt(run, item, delay, came, first)
+-- 'fruitful', 'fruitless', or 'blameless', which changes nothing. `first`: see `enqueue`. `retry`: why
+-- this is done once more, which counts as a retry: 'error', 'died', 'elsewhere'; nil where it is none.
+local function next_attempt(run, item, delay, came, first, retry)
   redis.call('HINCRBY', k_part(run, 'attempts'), item, 1)
   redis.call('HDEL', k_part(run, 'claims'), item)
   if came == 'fruitful' then clear_fruitless(run, item)
   elseif came == 'fruitless' then
     redis.call('HINCRBY', k_part(run, 'fruitless'), item, 1)
     redis.call('HSETNX', k_part(run, 'barren'), item, now())
+  end
+  if retry then
+    redis.call('HINCRBY', k_run(run), 'retries', 1)
+    count(run, { ['retries ' .. retry] = 1 })
   end
   if delay > 0 then redis.call('ZADD', k_delayed(), now() + delay, run .. ' ' .. item)
   else enqueue(run, item, first) end
@@ -409,7 +457,7 @@ local function take_away(member, delay, came, why)
     if why then redis.call('HSET', k_run(run), 'last_error', cjson.encode({ message = why })) end
     -- It may have been at fault or not, so this is counted for itself.
     if came == 'died' then redis.call('HINCRBY', k_part(run, 'deaths'), item, 1) end
-    next_attempt(run, item, delay, 'blameless', true)
+    next_attempt(run, item, delay, 'blameless', true, came == 'died' and came or nil)
   end
   return f[2]
 end

@@ -39,5 +39,7 @@ if ARGV[9] ~= '' then redis.call('HSET', key, 'last_error', ARGV[9]) end
 leave_window(account, run, item, attempt)
 local came = (fresh > 0 or ARGV[12] == '1') and 'fruitful' or ARGV[10] == '1' and 'blameless' or 'fruitless'
 note_elsewhere(came)
-next_attempt(run, item, tonumber(ARGV[8]), came, ARGV[11] == '1' and 'yielding' or true)
+-- Nothing was tried, for want of a connection or of the password: that is no retry.
+local retry = ARGV[14] == '1' and 'elsewhere' or ARGV[9] ~= '' and ARGV[10] ~= '1' and 'error' or nil
+next_attempt(run, item, tonumber(ARGV[8]), came, ARGV[11] == '1' and 'yielding' or true, retry)
 return cjson.encode(fill(account, queue))

@@ -15,6 +15,9 @@ if redis.call('EXISTS', k_run(run)) == 0 then
     'created', now(), 'open', 0, 'failed', 0, 'transferred', 0, 'transferred_bytes', 0)
   redis.call('HSET', k_account(account), 'limit', limit)
   redis.call('EXPIRE', k_account(account), ACCOUNT_SECONDS)
+  note_name(k_all_accounts(), account, ACCOUNT_SECONDS)
+  drop_names(k_all_accounts(), ACCOUNT_SECONDS)
+  drop_names(k_sites(), SITE_SECONDS)
   new_item(run, 'plan', body, false)
   touch_run(run)
   -- Those before it that have expired; what they were to be kept, each knew itself.
