@@ -39,6 +39,7 @@ _SCRIPTS = (
     "take_slots",
     "admitted",
     "refused",
+    "schedule",
     "key_names",
 )
 

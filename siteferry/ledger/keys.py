@@ -54,6 +54,7 @@ lifetime of all that it finds with this table.
 | nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
+| schedule:S | hash | of website S: until when it is dealt with, and how | SCHEDULE_SECONDS |
 
 Celery's keys are kombu's own affair. They have the prefix as well:
 
@@ -79,6 +80,8 @@ from dataclasses import dataclass
 LIVE_SECONDS = 30 * 24 * 3600
 """How long a run is known that has not ended, after anything has happened to it."""
 ACCOUNT_SECONDS = 90 * 24 * 3600
+SCHEDULE_SECONDS = 90 * 24 * 3600
+"""After no scheduler has looked after it."""
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60
@@ -229,6 +232,9 @@ class Keys:
 
     def sweeper(self) -> str:
         return f"{self.prefix}sweeper"
+
+    def schedule(self, site: str) -> str:
+        return f"{self.prefix}schedule:{site}"
 
 
 def target_digest(target: str) -> str:

@@ -4,6 +4,6 @@ local out = { k_runs(), k_run('R'), k_account('A'), k_window('A'), k_turns('A'),
   k_logins_account('A'), k_logins_address('I'), k_limits_account('A'), k_limits_address('I'),
   k_accounts('I'), k_connects('I'), k_target('T'), k_nodes(),
   k_sweeper(), k_live(), k_profile('A'),
-  k_stopped('A'), k_left('T'), k_swept('T'), k_leases('N'), k_stops() }
+  k_stopped('A'), k_left('T'), k_swept('T'), k_leases('N'), k_stops(), k_schedule('S') }
 for _, part in ipairs(RUN_PARTS) do out[#out + 1] = k_part('R', part) end
 return out

@@ -5,6 +5,7 @@
 local prefix = ARGV[1]
 local LIVE_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
+local SCHEDULE_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
 local LEASES_SECONDS = 60
 local TRIED_AGAIN_SECONDS = 60
@@ -40,6 +41,7 @@ local function k_stops() return prefix .. 'stops' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
+local function k_schedule(site) return prefix .. 'schedule:' .. site end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
   'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned',
@@ -443,4 +445,19 @@ local function fill_all(accounts)
     for _, m in ipairs(fill(account, '')) do out[#out + 1] = m end
   end
   return cjson.encode(out)
+end
+
+-- Whether a due time (Unix seconds) of a website's schedule has been dealt with.
+local function is_handled(site, due)
+  return tonumber(redis.call('HGET', k_schedule(site), 'handled') or '-1') >= tonumber(due)
+end
+
+-- It is dealt with now. `times`: the text of the schedule; `outcome`: started, skipped, missed or
+-- refused; `run`: the one that was started, or is in the way.
+local function handle_due(site, due, times, outcome, run, reason)
+  local key = k_schedule(site)
+  redis.call('HSET', key, 'times', times, 'handled', due, 'due', due, 'outcome', outcome,
+    'run', run, 'reason', reason, 'at', now())
+  redis.call('HDEL', key, 'waits', 'holder')
+  redis.call('EXPIRE', key, SCHEDULE_SECONDS)
 end
