@@ -76,6 +76,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.warnings("R"), keys.barren("R"), keys.parts("R"), keys.profile("A"),
         keys.stopped("A"), keys.left("T"), keys.staged("R"), keys.extras("R"), keys.planned("R"),
         keys.swept("T"), keys.leases("N"), keys.elsewhere("R"), keys.deaths("R"), keys.stops(),
+            keys.schedule("S"),
     }  # fmt: skip
     assert set(connection.run_script("key_names")) == names
 
