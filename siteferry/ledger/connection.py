@@ -39,7 +39,7 @@ _SCRIPTS = (
     "take_slots",
     "admitted",
     "refused",
-    "schedule",
+    "settle",
     "key_names",
 )
 

@@ -104,7 +104,7 @@ class Schedules:
         Returns:
             Until when everything is dealt with now: later, if the ledger knew that already.
         """
-        return float(self.connection.run_script("schedule", site, times, until, "", ""))
+        return float(self.connection.run_script("settle", site, times, until, "", ""))
 
     def forget(self, site: str, until: float) -> None:
         """There is no schedule any more: if it comes back, nothing of the time between is due."""
@@ -112,7 +112,7 @@ class Schedules:
 
     def settle(self, due: Due, outcome: DueOutcome, reason: str = "") -> None:
         """Note that `due` is dealt with without a run, unless it has been dealt with already."""
-        self.connection.run_script("schedule", due.site, due.times, due.at, outcome.value, reason)
+        self.connection.run_script("settle", due.site, due.times, due.at, outcome.value, reason)
 
     def refresh(self, sites: Sequence[str]) -> None:
         """Keep what is known of them for SCHEDULE_SECONDS from now."""
