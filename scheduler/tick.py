@@ -147,8 +147,8 @@ class Ticker:
             followed = _Followed(times, since, next_due(schedule, _moment(since)))
             self._followed[name] = followed
             _log.info("a schedule is followed", site=name, times=times, next=_iso(followed))
-        elif facts is None:
-            # The ledger has lost its data.
+        elif facts is None or facts.until < followed.since:
+            # The ledger has lost its data, or the last of them.
             followed.move(schedule, self._schedules.begin(name, times, followed.since))
         else:
             followed.move(schedule, facts.until)

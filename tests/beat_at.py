@@ -2,6 +2,9 @@
 
 CLOCK is a file with Unix seconds, in place of the wall clock; time stands still while the test does
 not write it. After each turn that Redis has answered, the time of it stands in the file TURNS.
+
+Where a file TURNS.in-hand or TURNS.unsent is, the process stops itself (SIGSTOP) when it is about
+to start a run that is due, or when the run is entered and its message is not sent yet.
 """
 
 from __future__ import annotations
@@ -10,12 +13,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from scheduler import tick
 from scheduler.process import run_beat
+from siteferry.broker import Broker
 from siteferry.log import configure
 from siteferry.settings import load_settings
 from tests.installation import Installation
@@ -85,6 +91,20 @@ class Scheduler:
 
         wait_for("the scheduler makes no turn", made)
 
+    def stop_at(self, moment: str) -> None:
+        """Have it stop itself at the next moment of that kind: `in-hand` or `unsent`."""
+        self._file(moment).touch()
+
+    def wait_until_stopped(self, moment: str) -> None:
+        def stopped() -> bool:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
+            return state == "T" and not self._file(moment).exists()
+
+        wait_for("it does not stop", stopped)
+
+    def _file(self, moment: str) -> Path:
+        return self.turns.with_name(f"{self.turns.name}.{moment}")
+
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
@@ -94,6 +114,18 @@ class Scheduler:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def stop_before(action: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """`action`, but the process is stopped before it if `file` is there."""
+
+    def stopping(*args: Any, **options: Any) -> Any:
+        if file.exists():
+            file.unlink()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return action(*args, **options)
+
+    return stopping
 
 
 def main(config: Path, clock: Path, turns: Path) -> int:
@@ -110,6 +142,9 @@ def main(config: Path, clock: Path, turns: Path) -> int:
         if answered:
             replace_text(turns, str(begun[0]))
 
+    in_hand, unsent = (turns.with_name(f"{turns.name}.{m}") for m in ("in-hand", "unsent"))
+    tick.start_due = stop_before(tick.start_due, in_hand)
+    Broker.send = stop_before(Broker.send, unsent)  # type: ignore[method-assign]
     return run_beat(settings, settings.redis.url, clock=read_clock, after_tick=note)
 
 

@@ -112,6 +112,43 @@ def test_one_is_killed_and_the_other_paused_and_each_due_minute_has_one_run(
     )
 
 
+def test_one_that_stood_still_with_a_due_time_in_its_hand_starts_nothing(
+    minutes: Minutes,
+) -> None:
+    with minutes.clocked.scheduler() as one, minutes.clocked.scheduler() as other:
+        minutes.pass_one()
+        other.pause()
+        one.stop_at("in-hand")
+        minutes.next()
+        one.wait_until_stopped("in-hand")
+        other.go_on()
+        minutes.wait_until_done()
+        minutes.pass_one()
+        one.go_on()
+        one.wait_for_turn()
+        assert minutes.due() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("moment", ["in-hand", "unsent"])
+def test_one_that_is_killed_before_or_after_the_step_in_redis_loses_and_doubles_nothing(
+    moment: str, minutes: Minutes
+) -> None:
+    """What is entered and not sent is sent by the workers' sweeper."""
+    with minutes.clocked.scheduler() as one, minutes.clocked.scheduler() as other:
+        minutes.pass_one()
+        other.pause()
+        one.stop_at(moment)
+        minutes.next()
+        one.wait_until_stopped(moment)
+        assert minutes.due() == ([1] if moment == "in-hand" else [1, 2])
+        one.kill()
+        other.go_on()
+        minutes.wait_until_done()
+        other.wait_for_turn()
+        minutes.pass_one()
+        assert minutes.due() == [1, 2, 3]
+
+
 def test_no_scheduler_at_all_is_made_up_for_by_the_next_one(minutes: Minutes) -> None:
     with minutes.clocked.scheduler() as only:
         minutes.pass_one()

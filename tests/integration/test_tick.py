@@ -127,6 +127,7 @@ def test_a_scheduler_that_was_paused_with_a_due_time_in_its_hand_starts_nothing(
 def test_where_the_reply_of_a_start_is_lost_the_repeat_is_no_second_start(place: Place) -> None:
     place.write("a", "* * * * *")
     scheduler = place.scheduler()
+    website = load_website("a", scheduler.files.settings, {})
     script = place.connection.scripts["start"]
 
     def twice(args: list[object]) -> object:
@@ -134,9 +135,9 @@ def test_where_the_reply_of_a_start_is_lost_the_repeat_is_no_second_start(place:
         return script(args=args)
 
     place.connection.scripts["start"] = twice
-    scheduler.turn(at("00:00:30"))
-    scheduler.turn(at("00:01:00"))
-    (run,) = place.runs.latest()
+    due = Due("a", int(at("00:01:00")), "* * * * * UTC")
+    run = start_due(place.connection, Queue(), website, due)  # type: ignore[arg-type]
+    assert place.runs.latest() == [run]
     last = place.facts("a").last
     assert last is not None
     assert (last.outcome, last.run) == (DueOutcome.STARTED, run)
@@ -157,7 +158,7 @@ def test_a_run_that_cannot_be_started_is_refused_with_its_reason_once(place: Pla
 
 
 def test_an_unexpected_error_of_one_website_stops_no_other(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
         place.write(name, "* * * * *")
@@ -196,6 +197,34 @@ def test_a_ledger_that_has_lost_its_data_neither_loses_nor_repeats(
     assert place.started() == ["02:00"]
 
 
+def test_a_ledger_that_comes_back_as_it_was_earlier_repeats_nothing(
+    place: Place, redis_server: RedisServer
+) -> None:
+    place.write("a", "0 * * * *")
+    scheduler = place.scheduler()
+    turns(place, "00:30:00", "01:00:00", scheduler)
+    with redis_server.client() as client:
+        client.save()
+    turns(place, "02:00:00", "02:00:00", scheduler)
+    redis_server.stop()
+    redis_server.start()
+    turns(place, "02:00:30", "02:01:00", scheduler, place.scheduler())
+    assert place.started() == ["01:00"], "the run of 02:00 was, and is forgotten"
+    assert place.facts("a").until == at("02:00:00")
+
+
+def test_what_is_dealt_with_never_goes_back(place: Place) -> None:
+    schedules = place.schedules
+    assert schedules.begin("a", "one", 100.5) == 100.5
+    schedules.settle(Due("a", 160, "one"), DueOutcome.MISSED)
+    schedules.settle(Due("a", 120, "one"), DueOutcome.REFUSED, "late")
+    assert schedules.begin("a", "other", 130.0) == 160
+    facts = place.facts("a")
+    assert (facts.times, facts.until) == ("other", 160)
+    assert facts.last is not None
+    assert (facts.last.due, facts.last.outcome, facts.last.reason) == (160, DueOutcome.MISSED, "")
+
+
 def test_an_edited_schedule_counts_from_its_edit(place: Place) -> None:
     place.write("a", "0 4 * * *")
     scheduler = place.scheduler()
@@ -224,6 +253,9 @@ def test_schedulers_with_different_versions_of_a_file_do_not_reset_each_other(
     one, two = place.scheduler(), other.scheduler()
     turns(place, "00:50:00", "02:30:00", one, two)
     assert place.started() == ["01:00", "01:20", "02:00", "02:20"]
+    turns(place, "02:59:30", "03:10:00", one)
+    two.turn(at("03:40:00"))
+    assert place.started()[-2:] == ["03:00", "03:20"], "what it missed itself is made up for"
 
 
 def test_a_website_that_is_gone_for_a_while_is_not_made_up_for(place: Place) -> None:
@@ -243,7 +275,7 @@ def test_a_website_that_is_gone_for_a_while_is_not_made_up_for(place: Place) -> 
 
 
 def test_a_broken_file_is_told_once_and_made_up_for_when_it_is_mended(
-    place: Place, capfd: pytest.CaptureFixture[str]
+    place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     place.write("a", "0 * * * *")
     place.write("b", "0 * * * *")
@@ -253,12 +285,15 @@ def test_a_broken_file_is_told_once_and_made_up_for_when_it_is_mended(
     turns(place, "00:59:30", "01:01:00", scheduler)
     assert place.started() == ["01:00"], "b"
     assert scheduler.files.parsed == 3
+    assert caplog.text.count("a website is not scheduled") == 1
     place.write("a", "0 * * * *")
     scheduler.turn(at("01:20:00"))
     assert place.started("a") == ["01:00"]
 
 
-def test_a_folder_that_is_away_starts_nothing_and_forgets_nothing(place: Place) -> None:
+def test_a_folder_that_is_away_starts_nothing_and_forgets_nothing(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
     place.write("a", "0 * * * *")
     scheduler = place.scheduler()
     scheduler.turn(at("00:30:00"))
@@ -266,6 +301,7 @@ def test_a_folder_that_is_away_starts_nothing_and_forgets_nothing(place: Place) 
     folder.rename(place.folder / "away")
     turns(place, "00:59:30", "01:01:00", scheduler)
     assert place.started() == []
+    assert caplog.text.count("nothing is scheduled") == 1
     (place.folder / "away").rename(folder)
     scheduler.turn(at("01:20:00"))
     assert place.started() == ["01:00"]
