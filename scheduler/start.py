@@ -9,6 +9,7 @@ from siteferry.broker import Broker
 from siteferry.errors import ConfigurationError
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.runs import NewRun, Runs
+from siteferry.ledger.schedules import Due
 from siteferry.run import Direction, new_run_id
 from siteferry.websites import Website, account, target
 from siteferry.websites.run_options import RunOptions
@@ -34,11 +35,35 @@ def start_import(
         ConfigurationError: the website asks for something that this version does not do.
         LedgerUnreachable: Redis does not answer.
     """
-    options = options or RunOptions()
+    new = _new_run(website, options or RunOptions(), run)
+    broker.send(Runs(connection).start(new))
+    return new.run
+
+
+def start_due(connection: Connection, broker: Broker, website: Website, due: Due) -> str | None:
+    """Start the import that is due, unless a scheduler has dealt with that due time already.
+
+    Returns:
+        The name of the run; None where the due time has been dealt with.
+
+    Raises:
+        TargetHeld: another run holds the target; `due` is skipped, or waits.
+        ConfigurationError: the website asks for something that this version does not do.
+        LedgerUnreachable: Redis does not answer. If the run is entered, workers send its message.
+    """
+    new = _new_run(website, RunOptions(), None)
+    members = Runs(connection).start_due(new, due)
+    if members is None:
+        return None
+    broker.send(members)
+    return new.run
+
+
+def _new_run(website: Website, options: RunOptions, run: str | None) -> NewRun:
     website = options.applied(website)
     refuse_what_is_not_there(website)
     run = run or new_run_name()
-    new = NewRun(
+    return NewRun(
         run=run,
         site=website.name,
         direction=Direction.IMPORT,
@@ -49,8 +74,6 @@ def start_import(
         options=options.facts(),
         version=__version__,
     )
-    broker.send(Runs(connection).start(new))
-    return new.run
 
 
 def new_run_name() -> str:

@@ -92,8 +92,9 @@ class Snapshot:
     is what stands of files that are not finished, and not in `transferred_bytes`. `adopted` are
     those of `transferred` that an earlier run had sent, and that were used as they stood. `retries`
     are attempts at items that were given out again: after an error, because the worker had died, or
-    for want of the sources. Only a dry run measures the `round_trip_seconds` to the host. `run` is
-    empty where none could be started, which `error` explains.
+    for want of the sources. Only a dry run measures the `round_trip_seconds` to the host. `due` is
+    the time of the schedule that has started it, if one has. `run` is empty where none could be
+    started, which `error` explains.
     Times are Unix seconds of the ledger's clock.
     """
 
@@ -105,6 +106,7 @@ class Snapshot:
     now: float
     started: float | None = None
     ended: float | None = None
+    due: float | None = None
     publishing_since: float | None = None
     planned: bool = False
     comparing: int = 0

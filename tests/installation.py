@@ -61,6 +61,8 @@ class Installation:
         own = {
             "paths": {"workspaces": str(self.folder / "workspaces")},
             "state_dir": str(self.folder / "state"),
+            # Tests run beside each other, and its port is one for the machine.
+            "metrics": {"enabled": False},
         }
         self._write("config/siteferry.yaml", own | settings)
 

@@ -31,6 +31,8 @@ COMMANDS = {
     "config": ("siteferry.cli.config", "config"),
     "explain": ("siteferry.cli.explain", "explain"),
     "worker": ("siteferry.cli.worker", "worker"),
+    "beat": ("siteferry.cli.beat", "beat"),
+    "schedule": ("siteferry.cli.schedule", "schedule"),
     "demo": ("siteferry.cli.demo", "demo"),
 }
 """Command -> module and attribute."""
@@ -49,6 +51,8 @@ SUMMARIES = {
     "config": "Check the configuration; print its schema.",
     "explain": "Say why a path is published, or left out.",
     "worker": "Carry out the tasks of runs until stopped.",
+    "beat": "Start what schedules ask for, until stopped.",
+    "schedule": "List schedules: next times, last results.",
     "demo": "Publish an example website to a server of its own.",
 }
 

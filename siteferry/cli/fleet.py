@@ -33,6 +33,11 @@ class Output:
     quiet: bool
     detach: bool = False
 
+    @property
+    def told_nothing(self) -> bool:
+        """Whether only errors are told, as cron needs it: what is printed there is mail."""
+        return self.quiet and self.detach
+
 
 @dataclass(slots=True)
 class Fleet:
@@ -73,8 +78,10 @@ def import_fleet(
         return _report(Fleet(refused=refused_before(chosen)), Waited([]), chosen, output)
     with launching(options, settings, websites) as launch:
         fleet = start_fleet(launch, chosen, wanted, if_not_running=if_not_running)
+        if not output.told_nothing:
+            _tell_under_way(fleet.under_way)
         if output.detach:
-            return _report_detached(fleet)
+            return _report_detached(fleet, output)
         return _report(fleet, follow_fleet(launch, fleet, output), chosen, output)
 
 
@@ -84,13 +91,13 @@ def _report(fleet: Fleet, waited: Waited, chosen: Sequence[Chosen], output: Outp
     return INTERRUPTED if fleet.interrupted or waited.cut_short else code
 
 
-def _report_detached(fleet: Fleet) -> int:
+def _report_detached(fleet: Fleet, output: Output) -> int:
     for site, error in fleet.refused.items():
         for line in str(error).splitlines():
             click.echo(one_line(f"{site}: {line}"), err=True)
     if fleet.interrupted:
         return INTERRUPTED
-    for run in fleet.runs.values():
+    for run in () if output.quiet else fleet.runs.values():
         click.echo(run)
     return highest(error.exit_code for error in fleet.refused.values())
 
@@ -130,7 +137,6 @@ def start_fleet(
         raise
     if if_not_running:
         fleet.under_way = {site: error.run for site, error in held.items()}
-        _tell_under_way(fleet.under_way)
     else:
         fleet.refused |= held
     return fleet

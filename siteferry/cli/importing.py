@@ -46,10 +46,15 @@ from siteferry.websites.run_options import RunOptions
 @click.option("--bandwidth", type=Rate(), help="Bytes per second for the whole run, as in 2MiB.")
 @click.option("--detach", is_flag=True, help="Start the runs, print their names, do not wait.")
 @click.option(
-    "--if-not-running", is_flag=True, help="Succeed quietly where a run is under way (for cron)."
+    "--if-not-running", is_flag=True, help="Succeed where a run is under way already (for cron)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+@click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    help="Show no progress; with --detach, nothing but errors (for cron).",
+)
 @click.pass_obj
 def import_command(
     options: GlobalOptions,
@@ -76,7 +81,7 @@ def import_command(
     siteferry import example
     siteferry import example shop --json
     siteferry import example --delete --dry-run
-    siteferry import --all --detach --if-not-running
+    siteferry import --all --detach --if-not-running --quiet
     siteferry import 'client-*' --group shops
 
     SITE may be a pattern (in quotes, or the shell takes it). Of several websites, one whose file is
@@ -129,7 +134,9 @@ def import_command(
     with launching(options, settings, websites, supplied) as launch:
         if wanted.expected is not None:
             refuse_other_plan(launch, websites[0], wanted)
-        run = launch.start(websites[0], wanted, if_not_running=if_not_running)
+        run = launch.start(
+            websites[0], wanted, if_not_running=if_not_running, quiet=output.told_nothing
+        )
         code = _follow(launch, run, output)
     sys.exit(code)
 
@@ -140,7 +147,8 @@ def _follow(launch: Launch, run: str | None, output: Output) -> int:
             click.echo("null")
         return 0
     if output.detach:
-        click.echo(run)
+        if not output.quiet:
+            click.echo(run)
         return 0
     waited = launch.wait([run], as_json=output.as_json, quiet=output.quiet)
     if waited.cut_short:

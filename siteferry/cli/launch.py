@@ -62,9 +62,17 @@ class Launch:
     _are_orphans: bool | None = None
 
     def start(
-        self, website: Website, options: RunOptions, *, if_not_running: bool = False
+        self,
+        website: Website,
+        options: RunOptions,
+        *,
+        if_not_running: bool = False,
+        quiet: bool = False,
     ) -> str | None:
         """Start a run; gives its name, or None where one is under way and that is all right.
+
+        Args:
+            quiet: do not say so, either.
 
         Raises:
             TargetHeld: another run holds the target.
@@ -75,7 +83,8 @@ class Launch:
             if not self.are_orphans():
                 if not if_not_running:
                     raise
-                click.echo(f"{website.name}: {error.message}", err=True)
+                if not quiet:
+                    click.echo(f"{website.name}: {error.message}", err=True)
                 return None
             held = error.run
         click.echo(f"{website.name}: finishing run {held} first, whose command is gone", err=True)

@@ -40,6 +40,7 @@ _SCRIPTS = (
     "admitted",
     "refused",
     "metrics",
+    "settle",
     "key_names",
 )
 

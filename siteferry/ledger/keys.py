@@ -58,6 +58,7 @@ lifetime of all that it finds with this table.
 | accounts | zset | account -> when a run of it was started last | ACCOUNT_SECONDS |
 | sites | zset | website -> when a run of it has ended last | SITE_SECONDS |
 | site:S | hash | a website's last run and its last good one: state, name, time | SITE_SECONDS |
+| schedule:S | hash | of website S: until when it is dealt with, and how | SCHEDULE_SECONDS |
 
 Celery's keys are kombu's own affair. They have the prefix as well:
 
@@ -83,6 +84,8 @@ from dataclasses import dataclass
 LIVE_SECONDS = 30 * 24 * 3600
 """How long a run is known that has not ended, after anything has happened to it."""
 ACCOUNT_SECONDS = 90 * 24 * 3600
+SCHEDULE_SECONDS = 90 * 24 * 3600
+"""After no scheduler has looked after it."""
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60
@@ -247,6 +250,9 @@ class Keys:
 
     def site(self, site: str) -> str:
         return f"{self.prefix}site:{site}"
+
+    def schedule(self, site: str) -> str:
+        return f"{self.prefix}schedule:{site}"
 
 
 def target_digest(target: str) -> str:

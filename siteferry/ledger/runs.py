@@ -13,12 +13,14 @@ from siteferry.errors import TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Kept, members
 from siteferry.ledger.keys import LIVE_SECONDS, target_digest
+from siteferry.ledger.schedules import Due
 from siteferry.run import Direction, FileFailure, Member, RunFailure, RunState, Snapshot
 
 _MOST_FAILURES = 10_000
 _WARNING = "warning:"
 """Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
 _ROWS_AT_ONCE = 250
+_DEALT_WITH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,17 @@ class Runs:
         Raises:
             TargetHeld: another run holds the target.
         """
+        return self._start(new) or []
+
+    def start_due(self, new: NewRun, due: Due) -> list[Member] | None:
+        """As `start`, once for each due time of a schedule: None where it has been dealt with.
+
+        Raises:
+            TargetHeld: another run holds the target. `due` is skipped, or waits to be tried again.
+        """
+        return self._start(new, due)
+
+    def _start(self, new: NewRun, due: Due | None = None) -> list[Member] | None:
         fields = {
             "site": new.site,
             "direction": new.direction.value,
@@ -58,7 +71,9 @@ class Runs:
             "dry_run": int(bool(new.options.get("dry_run"))),
             "ad_hoc": int("ad_hoc" in new.options),
             "keep_seconds": self.connection.keep_seconds,
+            **({} if due is None else {"due": due.at}),
         }
+        overlap = "queue" if due is not None and due.queues else "skip"
         ok, answer = self.connection.run_script(
             "start",
             new.run,
@@ -67,7 +82,10 @@ class Runs:
             new.connections,
             "{}",
             json.dumps(fields),
+            *(() if due is None else (due.site, due.at, due.times, overlap)),
         )
+        if ok == _DEALT_WITH:
+            return None
         if not ok:
             raise TargetHeld(
                 f"run {answer} holds the target of {new.site}",
@@ -298,6 +316,7 @@ def _snapshot(
         now=now,
         started=seconds("started"),
         ended=seconds("ended"),
+        due=seconds("due"),
         publishing_since=seconds("publishing_since"),
         planned="planned" in facts,
         comparing=number("comparing"),

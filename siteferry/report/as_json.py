@@ -16,8 +16,8 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
     """Give the object of one run. Seconds have three decimals, times are ISO 8601 in UTC.
 
     `exit_code`, `ended`, `publishing_since` and `publish_seconds` are None while they are not
-    known, `error` where the run as a whole met none, `run` where none could be started. `adopted`
-    files count as carried, too.
+    known, `due` where no schedule has started the run, `error` where the run as a whole met none,
+    `run` where none could be started. `adopted` files count as carried, too.
     """
     carried = "uploaded" if snapshot.direction is Direction.IMPORT else "downloaded"
     return {
@@ -40,6 +40,7 @@ def run_object(snapshot: Snapshot) -> dict[str, object]:
         "started": _iso(snapshot.started),
         "publishing_since": _iso(snapshot.publishing_since),
         "ended": _iso(snapshot.ended),
+        "due": _iso(snapshot.due),
         "exit_code": exit_code(snapshot) if snapshot.state.ended else None,
         "error": _masked(dataclasses.asdict(snapshot.error)) if snapshot.error else None,
         "failures": [

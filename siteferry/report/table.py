@@ -1,4 +1,4 @@
-"""Runs as a table of plain text."""
+"""Tables of plain text: columns, and runs in them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,26 @@ def runs_table(snapshots: Sequence[Snapshot], zone: dt.tzinfo | None = None) -> 
 
     `zone` is the time zone of the last column (None: the machine's).
     """
-    rows = [_HEADER, *(_row(snapshot, zone) for snapshot in snapshots)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in rows)
+    return in_columns(_HEADER, [_row(snapshot, zone) for snapshot in snapshots], _NUMBERS)
+
+
+def in_columns(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: frozenset[str] = frozenset(),
+) -> str:
+    """Give `header` and `rows` in columns that are as wide as they have to be; no final newline.
+
+    `numbers` are the columns that stand to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if name in numbers else cell.ljust(width)
+            for cell, width, name in zip(row, widths, header, strict=True)
+        ).rstrip()
+        for row in (header, *rows)
+    )
 
 
 def _row(snapshot: Snapshot, zone: dt.tzinfo | None) -> tuple[str, ...]:
@@ -35,11 +52,3 @@ def _row(snapshot: Snapshot, zone: dt.tzinfo | None) -> tuple[str, ...]:
         f"{snapshot.seconds:.1f}",
         f"{when:%Y-%m-%d %H:%M:%S}",
     )
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (
-        cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-        for cell, width, name in zip(row, widths, _HEADER, strict=True)
-    )
-    return "  ".join(cells).rstrip()

@@ -1,44 +1,49 @@
-"""Whether a text is a cron expression: five fields, as in crontab(5)."""
+"""Whether a text is a cron expression that cronsim takes: five fields, as in crontab(5)."""
 
 from __future__ import annotations
 
-import re
+import datetime as dt
 from typing import Annotated
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator
 
 from siteferry.settings.values import wrong
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
-    ("minute", 0, 59, {}),
-    ("hour", 0, 23, {}),
-    ("day of the month", 1, 31, {}),
-    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
-    ("day of the week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
+_FIELDS = (
+    ("minute", "0-59, `*`, lists, ranges and steps are known"),
+    ("hour", "0-23, `*`, lists, ranges and steps are known"),
+    ("day of the month", "1-31, `*`, lists, ranges and steps are known, and L for the last one"),
+    ("month", "1-12, jan-dec, `*`, lists, ranges and steps are known"),
+    ("day of the week", "0-7, sun-sat, `*`, lists, ranges, steps and 1#2 or 5L are known"),
 )
-_PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?")
+_SOME_DAY = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+_MOST_CHARACTERS = 1000
+"""More than a list of all minutes, and less than `int` refuses to read."""
 
 
 def cron_fault(text: str) -> str | None:
     """What is wrong with the expression; None where nothing is. The text is not quoted."""
     fields = text.split()
-    if len(fields) != len(_FIELDS):
+    # cronsim would take six, the first of them seconds, which a tick of half a minute cannot keep.
+    if len(fields) != len(_FIELDS) or len(text) > _MOST_CHARACTERS:
         return 'must be five fields: minute, hour, day, month, weekday, such as "15 3 * * *"'
-    for written, (name, low, high, names) in zip(fields, _FIELDS, strict=True):
-        if not all(_part_is_right(part, low, high, names) for part in written.split(",")):
-            return f"has no right {name}: {low}-{high}, `*`, lists, ranges and steps are known"
+    for position, (name, known) in enumerate(_FIELDS):
+        alone = ["*"] * len(_FIELDS)
+        alone[position] = fields[position]
+        if not _is_read(" ".join(alone)):
+            return f"has no right {name}: {known}"
+    if not _is_read(text) or next(CronSim(text, _SOME_DAY), None) is None:
+        return "names a day that never comes"
     return None
 
 
-def _part_is_right(part: str, low: int, high: int, names: dict[str, int]) -> bool:
-    found = _PART.fullmatch(part.lower())
-    if found is None or (found["step"] is not None and int(found["step"]) == 0):
+def _is_read(text: str) -> bool:
+    try:
+        CronSim(text, _SOME_DAY)
+    except CronSimError:
         return False
-    ends = [end for end in (found["first"], found["last"]) if end is not None]
-    numbers = [int(end) if end.isdecimal() else names.get(end, -1) for end in ends]
-    return all(low <= number <= high for number in numbers) and numbers == sorted(numbers)
+    return True
 
 
 def _checked(value: str) -> str:

@@ -168,7 +168,12 @@ class Schedule(Part):
 
     cron: CronText
     timezone: ZoneName = "UTC"
-    overlap: Literal["skip", "queue"] = "skip"
+    overlap: Literal["skip", "queue"] = Field(
+        default="skip", description="what becomes of a run that is due while another one goes on"
+    )
+    missed: Literal["run", "skip"] = Field(
+        default="run", description="whether one that no scheduler was there for is made up for"
+    )
 
 
 class Chmod(Part):

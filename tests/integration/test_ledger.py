@@ -77,6 +77,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.stopped("A"), keys.left("T"), keys.staged("R"), keys.extras("R"), keys.planned("R"),
         keys.swept("T"), keys.leases("N"), keys.elsewhere("R"), keys.deaths("R"), keys.stops(),
         keys.totals(), keys.all_accounts(), keys.sites(), keys.site("S"),
+        keys.schedule("S"),
     }  # fmt: skip
     assert set(connection.run_script("key_names")) == names
 

@@ -15,6 +15,7 @@ from siteferry.ledger.connection import connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.keys import LIVE_SECONDS
 from siteferry.ledger.runs import Runs
+from siteferry.ledger.schedules import Due, DueOutcome, Schedules
 from siteferry.run import RunState
 from tests.acceptance.test_two_workers import wait_for_workers
 from tests.installation import Installation, put_on_server, write_tree
@@ -114,6 +115,9 @@ def test_every_key_is_in_the_table_with_its_type_and_lifetime(
         assert connection.client.ttl(connection.keys.run(live)) > LIVE_SECONDS - DAY
         assert site.run("cancel", live).code == 0
         wait_for("the worker goes on", lambda: connection.client.exists("siteferry:unacked") == 0)
+        schedules = Schedules(connection)
+        schedules.begin("example", "0 3 * * * UTC", 1000.5)
+        schedules.settle(Due("example", 2000, "0 3 * * * UTC"), DueOutcome.MISSED)
         assert sorted(differences(redis_server)) == [], "after all"
         for run in Runs(connection).latest():
             for key in connection.client.scan_iter(f"{connection.keys.run(run)}*"):

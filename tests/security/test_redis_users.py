@@ -15,10 +15,12 @@ from siteferry.ledger.connection import connect
 from siteferry.ledger.metrics import read_metrics
 from siteferry.secret import Secret
 from tests.acceptance.test_two_workers import wait_for_workers
+from tests.beat_at import Clocked
 from tests.clear_errors import assert_clear
 from tests.conftest import unavailable
 from tests.installation import REPOSITORY, Installation, put_on_server, tree_of, write_tree
 from tests.private_redis import RedisServer, redis_binary
+from tests.scheduling import at
 from tests.security.redis_users import PASSWORDS, client_as, denied, login, redis_with_users
 from tests.security.test_flower import running_flower, wait_until
 from tests.servers.base import PASSWORD, FtpServer, remove_tree
@@ -80,6 +82,15 @@ def test_producer_worker_and_flower_do_all_their_work_with_their_own_rights(
         stopped = site.run("account", "list", "--json").json[0]["account"]
         assert site.run("account", "resume", stopped).code == 0
         assert len(site.run("runs", "--json").json) == 5
+
+        site.add_site(pyftpd_server, "timed", remote="timed", schedule={"cron": "* * * * *"})
+        clocked = Clocked(site)
+        clocked.set(at("00:00:10"))
+        with clocked.scheduler() as scheduler:
+            clocked.set(at("00:01:00"))
+            scheduler.wait_for_turn()
+        (listed,) = site.run("schedule", "list", "timed", "--json").json
+        assert listed["last"]["outcome"] == "started", listed
 
         wait_until(lambda: flower.get("/api/tasks").count("SUCCESS") >= 5, "Flower sees no tasks")
         assert "siteferry@" in flower.get("/api/workers?refresh=1")
@@ -228,7 +239,7 @@ def test_a_wrong_password_ends_command_and_worker_with_code_7(
     site.add_site(pyftpd_server)
     login(site, guarded_redis, WORKER)
     site.environment["SITEFERRY_REDIS_PASSWORD"] = "not-the-word"
-    for arguments in (["runs"], ["worker"]):
+    for arguments in (["runs"], ["worker"], ["beat"]):
         assert_clear(
             site,
             site.run(*arguments),

@@ -29,6 +29,7 @@ def test_help_imports_neither_celery_nor_redis_nor_an_sdk() -> None:
         "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     heavy = {"celery", "kombu", "redis", "boto3", "hvac", "google", "azure", "pydantic", "rich"}
+    heavy |= {"cronsim"}
     assert heavy.isdisjoint(loaded.rpartition("LOADED")[2].split())
 
 
@@ -55,6 +56,8 @@ def test_every_command_has_a_summary_and_can_be_loaded() -> None:
         (["import", "a", "--all"], "name at least one website"),
         (["import", "nowhere"], "nowhere"),
         (["worker"], "needs to know its Redis"),
+        (["beat"], "needs to know its Redis"),
+        (["schedule", "list", "nowhere"], "nowhere"),
         (["--redis", f"redis://:{PASSWORD}@h/0", "runs"], "SITEFERRY_REDIS_PASSWORD"),
         (["no-such-command"], "No such command"),
     ],

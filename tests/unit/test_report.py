@@ -227,6 +227,7 @@ class TestJson:
             "started": "2026-01-31T15:45:02.123Z",
             "publishing_since": None,
             "ended": "2026-01-31T15:45:05.523Z",
+            "due": None,
             "exit_code": 1,
             "error": None,
             "failures": [

@@ -348,6 +348,8 @@ def test_what_is_no_delete_limit_is_none(text: str | int) -> None:
         "*/15 1-5/2 1,2,31 JAN-mar 7",
         "59 23 31 dec sun",
         "0 3 * * mon-fri",
+        "0 0 l * 5L",
+        "0 0 29 2 *",
     ],
 )
 def test_cron_expressions_are_known(text: str) -> None:
@@ -367,6 +369,10 @@ def test_cron_expressions_are_known(text: str) -> None:
         ("*/0 * * * *", "minute"),
         ("5-1 * * * *", "minute"),
         ("1,,2 * * * *", "minute"),
+        ("0 * * * * *", "five fields"),
+        ("9" * 5000 + " * * * *", "five fields"),
+        ("0 0 31 2 *", "never comes"),
+        ("0 0 */30 2 mon#5", "never comes"),
     ],
 )
 def test_a_wrong_cron_expression_is_told_by_its_field(text: str, part: str) -> None:

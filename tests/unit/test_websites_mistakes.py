@@ -178,7 +178,7 @@ FULL: dict[str, Any] = {
     "verify": [{"url": "https://example.com", "status": 200, "file": "a"}],
     "after": [{"command": ["x"]}, {"url": "https://example.com"}],
     "bandwidth": "1k",
-    "schedule": {"cron": "* * * * *", "timezone": "UTC", "overlap": "skip"},
+    "schedule": {"cron": "* * * * *", "timezone": "UTC", "overlap": "skip", "missed": "run"},
     "chmod": {"files": "644"},
 }
 ODD_VALUES = st.sampled_from(

@@ -5,6 +5,7 @@
 local prefix = ARGV[1]
 local LIVE_SECONDS = 30 * 24 * 3600
 local ACCOUNT_SECONDS = 90 * 24 * 3600
+local SCHEDULE_SECONDS = 90 * 24 * 3600
 local PLANNED_SECONDS = 3600
 local LEASES_SECONDS = 60
 local SITE_SECONDS = 400 * 24 * 3600
@@ -45,6 +46,7 @@ local function k_totals() return prefix .. 'totals' end
 local function k_all_accounts() return prefix .. 'accounts' end
 local function k_sites() return prefix .. 'sites' end
 local function k_site(site) return prefix .. 'site:' .. site end
+local function k_schedule(site) return prefix .. 'schedule:' .. site end
 
 local RUN_PARTS = { 'items', 'attempts', 'fruitless', 'barren', 'claims', 'replies', 'waiting', 'parts',
   'outcomes', 'failures', 'workers', 'previous', 'tree', 'warnings', 'staged', 'extras', 'planned',
@@ -491,4 +493,19 @@ local function fill_all(accounts)
     for _, m in ipairs(fill(account, '')) do out[#out + 1] = m end
   end
   return cjson.encode(out)
+end
+
+-- Whether a due time (Unix seconds) of a website's schedule has been dealt with.
+local function is_handled(site, due)
+  return tonumber(redis.call('HGET', k_schedule(site), 'handled') or '-1') >= tonumber(due)
+end
+
+-- It is dealt with now. `times`: the text of the schedule; `outcome`: started, skipped, missed or
+-- refused; `run`: the one that was started, or is in the way.
+local function handle_due(site, due, times, outcome, run, reason)
+  local key = k_schedule(site)
+  redis.call('HSET', key, 'times', times, 'handled', due, 'due', due, 'outcome', outcome,
+    'run', run, 'reason', reason, 'at', now())
+  redis.call('HDEL', key, 'waits', 'holder')
+  redis.call('EXPIRE', key, SCHEDULE_SECONDS)
 end

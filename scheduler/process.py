@@ -1,0 +1,178 @@
+"""The scheduler's process: a turn of the tick each half minute, until it is told to stop.
+
+The turns are made in a thread of their own, so that a signal ends the process within a second also
+while Redis hangs: there is no point at which a scheduler must not be cut.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from random import random
+from typing import Protocol
+
+from scheduler.health import Pulse
+from scheduler.metrics_server import metrics_server
+from scheduler.tick import TURN_SECONDS, Ticker
+from scheduler.website_files import WebsiteFiles
+from siteferry import __version__
+from siteferry.broker import make_broker
+from siteferry.credentials.cache import Stores
+from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.dispatch.runtime import new_node_name
+from siteferry.errors import LedgerUnreachable, SiteferryError
+from siteferry.health.record import HealthFile
+from siteferry.ledger.connection import Connection, connect
+from siteferry.ledger.outage import pauses
+from siteferry.log import get_logger
+from siteferry.settings import Settings
+from siteferry.settings.redis_tls import tls_of
+
+_LOOK_SECONDS = 0.5
+"""How often the clock is looked at: it may be set, or the machine have slept."""
+_END_SECONDS = 0.8
+
+_log = get_logger(__name__)
+
+
+class Beside(Protocol):
+    """What runs beside the turns, such as a server of figures."""
+
+    def start(self) -> None:
+        """Begin, without waiting for anything."""
+
+    def stop(self) -> None:
+        """End, within a fraction of a second."""
+
+
+def run_beat(
+    settings: Settings,
+    redis_url: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    beside: Sequence[Beside] = (),
+    after_tick: Callable[[bool], None] | None = None,
+) -> int:
+    """Start what is due until SIGTERM or SIGINT; gives the exit status of the process.
+
+    Args:
+        clock: Unix seconds.
+        beside: what is started before the first turn and stopped after the last one, together with
+            the metrics.
+        after_tick: called after every turn, with whether Redis has answered.
+
+    Raises:
+        LedgerUnreachable: Redis answers, and refuses us, before the first turn.
+        ConfigurationError, CredentialError: the files for TLS, the password or the token of the
+            metrics are not to be had, or their port is taken.
+    """
+    pulse = Pulse()
+    health = HealthFile(settings.health_directory, "beat", new_node_name(), __version__, pulse.look)
+    connection, ticker = _ticker(settings, redis_url)
+    metrics = metrics_server(settings, connection, lambda: ticker.scheduled)
+    stop = threading.Event()
+    turns = _Turns(connection, ticker, clock, stop, pulse, after_tick)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as stack:
+        health.start()
+        stack.callback(health.close)
+        for one in [*beside, *([metrics] if metrics else [])]:
+            one.start()
+            stack.callback(one.stop)
+        thread = threading.Thread(target=turns.make, name="turns", daemon=True)
+        thread.start()
+        stop.wait()
+        thread.join(_END_SECONDS)
+    if turns.refusal is not None:
+        raise turns.refusal
+    _log.info("scheduler stopped")
+    return 0
+
+
+def _ticker(settings: Settings, redis_url: str) -> tuple[Connection, Ticker]:
+    username = settings.redis.username
+    password = resolve_redis_password(Stores(settings))
+    tls = tls_of(settings.redis, redis_url)
+    prefix = settings.redis.key_prefix
+    connection = connect(
+        redis_url,
+        username=username,
+        password=password,
+        tls=tls,
+        prefix=prefix,
+        # A turn that finds no Redis is over; the next one looks at the files and the clock anew.
+        patience_seconds=0,
+        keep_seconds=settings.redis.keep_runs,
+    )
+    broker = make_broker(redis_url, username=username, password=password, tls=tls, prefix=prefix)
+    return connection, Ticker(connection, broker, WebsiteFiles(settings))
+
+
+@dataclass(slots=True)
+class _Turns:
+    """The loop. refusal: what keeps it from beginning."""
+
+    connection: Connection
+    ticker: Ticker
+    clock: Callable[[], float]
+    stop: threading.Event
+    pulse: Pulse
+    after_tick: Callable[[bool], None] | None
+    refusal: SiteferryError | None = field(default=None, init=False)
+
+    def make(self) -> None:
+        """Make turns until `stop` is set."""
+        try:
+            self._wait_for_redis()
+        except SiteferryError as error:
+            self.refusal = error
+            self.stop.set()
+            return
+        _log.info("scheduler started", websites=str(self.ticker.files.settings.paths.websites))
+        looks = pauses(random)
+        while not self.stop.is_set():
+            begun = self.clock()
+            answered = self._turn(begun)
+            if answered:
+                looks = pauses(random)
+                self._wait_until((begun // TURN_SECONDS + 1) * TURN_SECONDS)
+            else:
+                self.stop.wait(next(looks))
+
+    def _wait_for_redis(self) -> None:
+        client = self.connection.client
+        self.pulse.waits()
+        replace(self.connection, patience_seconds=math.inf).call(client.ping)
+
+    def _turn(self, now: float) -> bool:
+        """Make a turn; gives whether Redis has answered. Whatever fails, the next one comes."""
+        answered = True
+        self.pulse.moved()
+        try:
+            try:
+                self.ticker.turn(now)
+            except LedgerUnreachable as error:
+                answered = False
+                self.connection.outage.lasts(error, math.inf)
+            self.pulse.turned(answered)
+            if self.after_tick is not None:
+                self.after_tick(answered)
+        except Exception:  # noqa: BLE001  # a scheduler that dies would start nothing any more
+            _log.exception("a turn of the scheduler fails")
+            self.pulse.failed()
+        return answered
+
+    def _wait_until(self, moment: float) -> None:
+        while not self.stop.is_set():
+            self.pulse.moved()
+            left = moment - self.clock()
+            # More than a turn: the clock was set back.
+            if left <= 0 or left > TURN_SECONDS:
+                return
+            self.stop.wait(min(left, _LOOK_SECONDS))
