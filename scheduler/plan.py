@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from scheduler.adoption import adopt_staged
+from scheduler.labels import directories_label
 from scheduler.previous import Previous, look_back, nothing_before
 from scheduler.purging import purge_first
 from siteferry.credentials.references import password_warning
@@ -207,6 +208,10 @@ def _parts(work: Work, manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _directory_items(groups: Sequence[Sequence[str]]) -> list[Child]:
     return [
-        Child(f"{ItemKind.DIRECTORY}-{index}", {"directories": list(group)})
+        Child(
+            f"{ItemKind.DIRECTORY}-{index}",
+            {"directories": list(group)},
+            label=directories_label(group),
+        )
         for index, group in enumerate(groups)
     ]

@@ -34,7 +34,7 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
 
     Args:
         concurrency: threads, so the most items that this process carries at a time.
-        events: send Celery's task events, which Flower needs and which cost some CPU.
+        events: send Celery's task events from the start, not only once Flower asks for them.
     """
     node = new_node_name()
     runtime = make_runtime(settings, redis_url, node)
@@ -55,7 +55,8 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
         logging.getLogger(name).setLevel(logging.WARNING)
     keepers = Keepers(runtime)
     grace_seconds = settings.worker.grace_seconds
-    if PARENT_PIPE in os.environ:
+    is_a_commands = PARENT_PIPE in os.environ
+    if is_a_commands:
         grace_seconds = min(grace_seconds, _COMMAND_GRACE_SECONDS)
     stopping = Stopping(runtime, keepers, grace_seconds)
     app.steps["worker"].add(TellStopping)
@@ -66,7 +67,9 @@ def run_worker(settings: Settings, redis_url: str, *, concurrency: int, events: 
         prefetch_multiplier=1,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=not events,
+        # With it (one event in two seconds) Flower sees the worker, and can switch on those of
+        # tasks when it comes; a command's own worker is gone before anybody looks.
+        without_heartbeat=is_a_commands and not events,
         task_events=events,
         quiet=True,
         loglevel="WARNING",
