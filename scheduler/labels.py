@@ -12,7 +12,7 @@ from siteferry.tree.paths import shown, split
 
 LONGEST = 120
 """Characters of a label: a line of a table."""
-_TOP = "."
+_TOP = "top directory"
 
 
 def directories_label(paths: Sequence[str], *, foreign: bool = False) -> str:

@@ -22,7 +22,7 @@ from siteferry.ledger.refusals import refusal
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret
 from siteferry.settings.redis_tls import RedisTls
-from siteferry.task_labels import shown_arguments, shown_name
+from siteferry.task_labels import shown_arguments, shown_name, shown_run
 
 SHARED_QUEUE = "siteferry.work"
 TASKS = {
@@ -68,8 +68,11 @@ class Broker:
                     task_id=f"{member.run}.{member.item}.{member.attempt}",
                     queue=queue(name),
                     shadow=shown_name(task, member),
-                    # As an option of its own, Celery would put it into the message twice.
-                    headers={"argsrepr": shown_arguments(member)},
+                    # As options of their own, Celery would put them into the message twice.
+                    headers={
+                        "argsrepr": shown_arguments(member),
+                        "kwargsrepr": shown_run(member),
+                    },
                 )
             except redis.exceptions.RedisError as error:
                 raise refusal(error, self.user) or _takes_no_message(error) from error

@@ -42,6 +42,14 @@ class ItemEnded(Exception):
         return f"{self.reason}\n{self.details}" if self.details else self.reason
 
 
+class TriedAgain(Retry):  # type: ignore[misc]
+    """The same of an attempt that is followed by another one. Celery sends no message for it: it
+    has one sent only by `Task.retry`, which raises this."""
+
+    def __repr__(self) -> str:
+        return repr(self.exc)
+
+
 EXPECTED = (ItemEnded,)
 """For `throws` of the tasks: Celery logs no traceback of these; siteferry's log has told why."""
 
@@ -61,7 +69,7 @@ def show_state(request: Any, ended: Ended) -> str:
 
     Raises:
         ItemEnded: the task has failed.
-        Retry: it goes on as the next attempt, which is none of Celery's doing.
+        TriedAgain: it goes on as the next attempt, which is none of Celery's doing.
         Ignore: it is a second delivery, and not ours to do.
     """
     if ended.ending is Ending.DROPPED and (request.delivery_info or {}).get("redelivered"):
@@ -71,4 +79,4 @@ def show_state(request: Any, ended: Ended) -> str:
     error = ItemEnded(ended.text, "\n".join(ended.details))
     if ended.ending is Ending.FAILED:
         raise error from None
-    raise Retry(ended.text, error, ended.delay_seconds) from None
+    raise TriedAgain(ended.text, error, ended.delay_seconds) from None

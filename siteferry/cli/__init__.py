@@ -28,6 +28,7 @@ COMMANDS = {
     "config": ("siteferry.cli.config", "config"),
     "explain": ("siteferry.cli.explain", "explain"),
     "worker": ("siteferry.cli.worker", "worker"),
+    "flower": ("siteferry.cli.flower", "flower"),
     "demo": ("siteferry.cli.demo", "demo"),
 }
 """Command -> module and attribute."""
@@ -46,6 +47,7 @@ SUMMARIES = {
     "config": "Check the configuration; print its schema.",
     "explain": "Say why a path is published, or left out.",
     "worker": "Carry out the tasks of runs until stopped.",
+    "flower": "Show the tasks of all workers on a web page.",
     "demo": "Publish an example website to a server of its own.",
 }
 

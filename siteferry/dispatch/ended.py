@@ -39,7 +39,7 @@ def ended_released(work: Work, error: SiteferryError, again: Again | None = None
     delay = again.delay_seconds if again is not None else 0.0
     soon = f"in {delay:.1f} s" if delay else "now"
     text = f"{_reason(error)}; again {soon}, as attempt {_next(work)}"
-    return Ended(Ending.AGAIN, text, (str(error),), delay)
+    return Ended(Ending.AGAIN, text, _advice(error), delay)
 
 
 def ended_lost(error: SiteferryError) -> Ended:
@@ -49,7 +49,7 @@ def ended_lost(error: SiteferryError) -> Ended:
 
 def ended_given_up(error: SiteferryError) -> Ended:
     """The run ends, or the item's files have failed, because of `error`."""
-    return Ended(Ending.FAILED, _reason(error), (str(error),))
+    return Ended(Ending.FAILED, _reason(error), _advice(error))
 
 
 def _ended_with_failures(work: Work, failed: Sequence[Outcome]) -> Ended:
@@ -75,8 +75,7 @@ def _done(work: Work, finish: Finish) -> str:
     counts, fields = finish.counts, finish.fields
     match work.kind:
         case ItemKind.PLAN:
-            found, groups = fields.get("files_found", 0), len(finish.children)
-            return f"{found} files found, to be compared in {groups} parts"
+            return f"{fields.get('files_found', 0)} files found"
         case ItemKind.DIRECTORY:
             wanted, same = counts.get("files_to_send", 0), counts.get("skipped", 0)
             return f"{wanted} files to send, {same} unchanged"
@@ -95,6 +94,10 @@ def _sent(outcomes: Sequence[Outcome]) -> str:
 def _reason(error: SiteferryError) -> str:
     said = f"; the server said: {error.reply}" if error.reply else ""
     return f"{type(error).__name__}: {error.message.rstrip('.')}{said}"
+
+
+def _advice(error: SiteferryError) -> tuple[str, ...]:
+    return (error.next_step,) if error.next_step else ()
 
 
 def _next(work: Work) -> int:

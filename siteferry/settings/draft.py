@@ -24,6 +24,7 @@ from siteferry.settings.stores import default_key_file
 from siteferry.settings.values import user_path
 
 _PASSWORD: KeyPath = ("redis", "password")
+_FLOWER_PASSWORD: KeyPath = ("flower", "password")
 _NOT_IN_DEFAULTS: tuple[tuple[KeyPath, str], ...] = (
     (("ftp", "username"), "a login belongs in its website's file"),
     (("ftp", "password"), "a login belongs in its website's file"),
@@ -42,6 +43,7 @@ class SettingsDraft:
     problems: list[Problem] = field(default_factory=list)
     reported: list[KeyPath] = field(default_factory=list)
     password_reference: CredentialReference | None = None
+    flower_password_reference: CredentialReference | None = None
 
     def locate(self, path: KeyPath) -> tuple[str, int | None, KeyPath]:
         return self.document.positions.origin, self.document.positions.line(path), path
@@ -54,7 +56,8 @@ class SettingsDraft:
     def expand(self, environ: Mapping[str, str]) -> None:
         def keep(path: KeyPath, text: str) -> bool:
             # `defaults` are expanded with the website that they go into.
-            return path[0] == "defaults" or (path == _PASSWORD and mentions_credential(text))
+            is_password = path in (_PASSWORD, _FLOWER_PASSWORD)
+            return path[0] == "defaults" or (is_password and mentions_credential(text))
 
         expanded, faults = expand_tree(self.document.data, environ, keep)
         self.data = without_nulls(expanded, Settings)
@@ -111,6 +114,34 @@ class SettingsDraft:
                 redis["password"] = found
             else:
                 self.fault(("redis", "password_file"), found)
+
+    def take_flower(self, environ: Mapping[str, str]) -> None:
+        """Flower's password: from the environment before the file. What stands in a file of its
+        own is read by Flower alone: no other process need see it."""
+        flower = self.data.get("flower", {})
+        if not isinstance(flower, dict):
+            return
+        if {"password", "password_file"} <= flower.keys():
+            self.fault(
+                ("flower", "password_file"), "stands beside `password`; one of them is right"
+            )
+        variable = "SITEFERRY_FLOWER_PASSWORD"
+        plain, file = environ.get(variable), environ.get(f"{variable}_FILE")
+        if plain and file:
+            self._environment_fault(variable, "is set beside its _FILE variant; unset one of them")
+        elif plain:
+            flower = {**flower, "password": Secret(plain), "password_file": None}
+        elif file:
+            path = str(Path(file).absolute())
+            flower = {**flower, "password": None, "password_file": path}
+        text = flower.get("password")
+        if isinstance(text, str) and mentions_credential(text):
+            flower = {**flower, "password": None}
+            self.flower_password_reference = parse_reference(text)
+            if self.flower_password_reference is None:
+                self.fault(_FLOWER_PASSWORD, f"must be {FORM}")
+        if flower:
+            self.data["flower"] = flower
 
     def _take_url(self, redis: dict[str, Any], environ: Mapping[str, str]) -> None:
         named = environ.get("SITEFERRY_REDIS_URL")

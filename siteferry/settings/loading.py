@@ -24,8 +24,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 
     `path` None means `SITEFERRY_CONFIG`, then `./config/siteferry.yaml`; where only that last one
     is missing, the defaults hold, with `./workspaces` and `./config/websites`. The environment's
-    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_REDIS_PASSWORD_FILE` and
-    `SITEFERRY_CREDENTIAL_BACKEND` go before the file. `environ` takes the place of `os.environ`.
+    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_FLOWER_PASSWORD`, a `_FILE` of
+    the two passwords, and `SITEFERRY_CREDENTIAL_BACKEND` go before the file. `environ` takes the
+    place of `os.environ`.
 
     Raises:
         ConfigurationError: a file named explicitly is missing, or something in it is not as it
@@ -98,6 +99,7 @@ def settings_of(
     draft.check_defaults()
     draft.fill_paths(folder, environ)
     draft.take_redis(environ)
+    draft.take_flower(environ)
     draft.take_credentials(environ)
     settings = None
     try:
@@ -110,4 +112,5 @@ def settings_of(
     settings._file = file.absolute() if file.exists() else None
     settings._base = draft.base
     settings.redis._password_reference = draft.password_reference
+    settings.flower._password_reference = draft.flower_password_reference
     return settings, []

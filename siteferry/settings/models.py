@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
 from siteferry.settings.document import Positions
+from siteferry.settings.flower import FlowerSettings
 from siteferry.settings.redis_url import split_redis_url
 from siteferry.settings.references import CredentialReference
 from siteferry.settings.stores import CredentialSettings
@@ -180,6 +181,7 @@ class Settings(Part):
     )
     batch: BatchSettings = Field(default_factory=BatchSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    flower: FlowerSettings = Field(default_factory=FlowerSettings)
     _positions: Positions = PrivateAttr(default_factory=lambda: Positions("(defaults)"))
     _file: Path | None = PrivateAttr(default=None)
     _base: Path = PrivateAttr(default_factory=Path)
