@@ -15,6 +15,7 @@ from siteferry.dispatch.ended import (
     ended_later,
     ended_lost,
     ended_released,
+    failed_before,
 )
 from siteferry.dispatch.policy import MOST_DEATHS, Again, decide
 from siteferry.dispatch.runtime import Runtime
@@ -157,10 +158,11 @@ def _release(
 def _finish(
     runtime: Runtime, work: Work, finish: Finish, *, stays: bool
 ) -> tuple[list[Member], Ended]:
+    before = failed_before(work)
     with work.pulse.telling:
         whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
         following = runtime.items.finish(work.member, runtime.node, whole, stays=stays)
-    return following, ended_finished(work, whole)
+    return following, ended_finished(work, whole, before)
 
 
 def _after_error(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from siteferry.dispatch.policy import Again
 from siteferry.dispatch.work import Work
@@ -21,11 +22,29 @@ DROPPED = Ended(
 PASSED_ON = Ended(Ending.AGAIN, "this worker was told to stop: the message is sent to another one")
 
 
-def ended_finished(work: Work, finish: Finish) -> Ended:
-    """The item is done; `finish` has all outcomes of the attempt."""
-    failed = [o for o in finish.outcomes if o.status is not Status.TRANSFERRED]
+def failed_before(work: Work) -> list[Outcome]:
+    """Files of the item that have failed in earlier attempts: its last one is to show them.
+
+    Raises:
+        LedgerUnreachable: Redis does not answer.
+    """
+    files = work.body.get("files")
+    if work.member.attempt == 1 or not files:
+        return []
+    known = work.runtime.runs.failures(work.member.run, [row[0] for row in files])
+    return [Outcome(path, Status.FAILED, facts) for path, facts in known.items()]
+
+
+def ended_finished(work: Work, finish: Finish, before: Sequence[Outcome]) -> Ended:
+    """The item is done.
+
+    Args:
+        finish: with all outcomes of the attempt.
+        before: see `failed_before`.
+    """
+    failed = {o.path: o for o in (*before, *_failed(finish.outcomes))}
     if failed:
-        return _ended_with_failures(work, failed)
+        return Ended(Ending.FAILED, _failures(work, failed), _failure_lines(work, failed))
     return Ended(Ending.DONE, _done(work, finish))
 
 
@@ -39,7 +58,10 @@ def ended_released(work: Work, error: SiteferryError, again: Again | None = None
     delay = again.delay_seconds if again is not None else 0.0
     soon = f"in {delay:.1f} s" if delay else "now"
     text = f"{_reason(error)}; again {soon}, as attempt {_next(work)}"
-    return Ended(Ending.AGAIN, text, _advice(error), delay)
+    failed = {outcome.path: outcome for outcome in _failed(work.outcomes())}
+    if failed:
+        text += f". {_failures(work, failed)}"
+    return Ended(Ending.AGAIN, text, (*_advice(error), *_failure_lines(work, failed)), delay)
 
 
 def ended_lost(error: SiteferryError) -> Ended:
@@ -52,17 +74,24 @@ def ended_given_up(error: SiteferryError) -> Ended:
     return Ended(Ending.FAILED, _reason(error), _advice(error))
 
 
-def _ended_with_failures(work: Work, failed: Sequence[Outcome]) -> Ended:
+def _failed(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if outcome.status is not Status.TRANSFERRED]
+
+
+def _failures(work: Work, failed: Mapping[str, Outcome]) -> str:
     files = work.body.get("files")
-    of = f" of {len(files)}" if files is not None else ""
-    noun = "file" if len(files or failed) == 1 else "files"
-    first = failed[0]
+    count = f"{len(failed)} of {len(files)}" if files is not None else f"{len(failed)}"
+    path, first = next(iter(failed.items()))
     words = first.facts.get("reply") or first.facts.get("error")
-    text = f"FilesFailed: {len(failed)}{of} {noun} failed; first: {shown(first.path)}: {words}"
-    lines = [_failure_line(outcome) for outcome in failed[:_MOST_FAILURES]]
+    # The server's words stand early: lists of tasks cut a line off.
+    return f"FilesFailed: {count}: {words} (first: {shown(path)})"
+
+
+def _failure_lines(work: Work, failed: Mapping[str, Outcome]) -> tuple[str, ...]:
+    lines = [_failure_line(outcome) for outcome in islice(failed.values(), _MOST_FAILURES)]
     if len(failed) > _MOST_FAILURES:
         lines.append(f"and {len(failed) - _MOST_FAILURES} more: siteferry status {work.member.run}")
-    return Ended(Ending.FAILED, text, tuple(lines))
+    return tuple(lines)
 
 
 def _failure_line(outcome: Outcome) -> str:
