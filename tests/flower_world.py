@@ -3,6 +3,7 @@ workers, a host that refuses some files, `siteferry flower` below a path; and a 
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import urllib.error
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -29,6 +31,7 @@ USER = "operator"
 WORD = "Lamp/Flower: Öre-5521"
 """Flower's password. It is no ASCII, and changes its looks in a URL, in JSON and in a header."""
 PREFIX = "tools/flower"
+ODD_FILE = '<img src=x onerror="document.title=1">&.txt'
 REFUSAL = "553 Could not create file."
 DIRECTORIES = ("blog/2024", "blog/2025", "img/gallery", "shop/assets", "wp-content/uploads/2024")
 
@@ -43,16 +46,18 @@ class World:
     port: int
     flower: int
     """Its process."""
-    workers: tuple[int, ...]
-    """Theirs."""
+    slow: str = ""
+    """A run that is under way."""
 
     @property
     def root(self) -> str:
         return f"http://{HOST}:{self.port}/{PREFIX}"
 
-    def get(self, path: str, user: str | None = USER, word: str = WORD) -> tuple[int, str]:
+    def get(
+        self, path: str, user: str | None = USER, word: str = WORD, method: str = "GET"
+    ) -> tuple[int, str]:
         """Status and text of a page, or of an answer of the API; `user` None: without a login."""
-        request = urllib.request.Request(f"http://{HOST}:{self.port}{path}")
+        request = urllib.request.Request(f"http://{HOST}:{self.port}{path}", method=method)
         if user is not None:
             code = b64encode(f"{user}:{word}".encode()).decode()
             request.add_header("Authorization", f"Basic {code}")
@@ -68,6 +73,11 @@ class World:
         status, text = self.get(f"/{PREFIX}{path}")
         assert status == 200, f"{path}: {status}: {text[:500]}"
         return text
+
+    def tasks(self, site: str) -> dict[str, dict[str, Any]]:
+        """What the API says of the tasks of a website."""
+        found = json.loads(self.shown("/api/tasks"))
+        return {uuid: task for uuid, task in found.items() if f"[{site}]" in task["name"]}
 
     def logs(self) -> bytes:
         folder = self.installation.folder
@@ -96,7 +106,8 @@ def website_files(of_each: int = 12, size: int = 20_000) -> dict[str, str | byte
 def flower_world(
     server: FtpServer, redis_binary: str, folder: Path, **flower: object
 ) -> Iterator[World]:
-    """Everything runs. Faults of the host are injected into `wire`."""
+    """Everything runs. Faults of the host are injected into `wire`; the websites are `example`,
+    `bakery`, `odd`, which has ODD_FILE, and `slow`, which takes minutes."""
     word_file = folder / "page.password"
     word_file.write_text(f"{WORD}\n")
     word_file.chmod(0o600)
@@ -110,19 +121,20 @@ def flower_world(
             batch={"files": 12},
             flower={"port": ports.control, "url_prefix": PREFIX, "user": USER, **flower},
         )
-        world = World(installation, redis, wire, ports.control, 0, ())
+        world = World(installation, redis, wire, ports.control, 0)
         world.add_site("example", website_files())
         world.add_site("bakery", website_files(4))
+        world.add_site("odd", {ODD_FILE: "odd"})
+        world.add_site("slow", {"film.mp4": b"x" * 3_000_000}, bandwidth="20k")
         login(installation, redis, FLOWER)
         installation.environment["SITEFERRY_FLOWER_PASSWORD_FILE"] = str(word_file)
         world.flower = stack.enter_context(installation.process("flower")).pid
         del installation.environment["SITEFERRY_FLOWER_PASSWORD_FILE"]
         login(installation, redis, WORKER)
         # Flower alone switches their events on, before them or after them.
-        one = stack.enter_context(installation.process("worker", "--concurrency", "4"))
+        stack.enter_context(installation.process("worker", "--concurrency", "4"))
         wait_until(lambda: answers(world), "Flower does not answer")
-        other = stack.enter_context(installation.process("worker", "--concurrency", "4"))
-        world.workers = (one.pid, other.pid)
+        stack.enter_context(installation.process("worker", "--concurrency", "4"))
         login(installation, redis, PRODUCER)
         wait_for_workers(redis, 2)
         wait_until(lambda: world.shown("/workers?json=1").count("siteferry@") >= 2, "no workers")

@@ -8,26 +8,34 @@ from siteferry.secret import redact
 
 COLUMNS = {
     "name": "Task",
-    "args": "Website and directory",
+    "args": "Directory or files",
     "state": "State",
     "result": "Outcome",
+    "uuid": "Run, item, attempt",
     "received": "Received",
     "runtime": "Runtime",
     "worker": "Worker",
-    "kwargs": "Run",
 }
-"""Of the list of tasks: Flower's names for them, and what stands above them."""
+"""Of the list of tasks: Flower's names for them, and what stands above them. The first five fit in
+1280 pixels, one of them (`uuid`) the link to a task's own page."""
+
 _ENDED_BADLY = ("FAILURE", "RETRY")
 _OURS = "ItemEnded: "
+_PACKAGE = "siteferry."
 
 
 def shown_task(task: Any) -> Any:
-    """The task with its outcome in one place: as the result stands what was done, or why it failed
-    or is tried again; as the traceback, instead of Celery's calls, what siteferry says of it.
+    """The task in fewer words, with its outcome in one place: as the result stands what was done,
+    or why it failed or is tried again; as the traceback, instead of Celery's calls, what siteferry
+    says of it. Searches find a task by what it is called in full.
 
     Args:
         task: Flower's copy of what it knows (`celery.events.state.Task`).
     """
+    name, arguments = task.name or "", task.args or ""
+    task.name = name.removeprefix(_PACKAGE)
+    site = name.partition("[")[2].removesuffix("]")
+    task.args = arguments.removeprefix(f"{site}: ")
     if task.state in _ENDED_BADLY and task.exception:
         task.result = redact(task.exception)
     elif task.result:
