@@ -49,6 +49,9 @@ class TriedAgain(Retry):  # type: ignore[misc]
     def __repr__(self) -> str:
         return repr(self.exc)
 
+    def __str__(self) -> str:
+        return str(self.exc)
+
 
 EXPECTED = (ItemEnded,)
 """For `throws` of the tasks: Celery logs no traceback of these; siteferry's log has told why."""

@@ -16,11 +16,11 @@ COLUMNS = {
     "runtime": "Runtime",
     "worker": "Worker",
 }
-"""Of the list of tasks: Flower's names for them, and what stands above them. The first five fit in
-1280 pixels, one of them (`uuid`) the link to a task's own page."""
+"""Of the list of tasks: Flower's names for them, and what stands above them. In a window of 1280
+pixels it ends within `uuid`, which is the link to a task's own page."""
 
 _ENDED_BADLY = ("FAILURE", "RETRY")
-_OURS = "ItemEnded: "
+_OURS = "\nsiteferry.task_states."
 _PACKAGE = "siteferry."
 
 
@@ -37,11 +37,14 @@ def shown_task(task: Any) -> Any:
     site = name.partition("[")[2].removesuffix("]")
     task.args = arguments.removeprefix(f"{site}: ")
     if task.state in _ENDED_BADLY and task.exception:
-        task.result = redact(task.exception)
+        # In its place, not beside it.
+        task.result, task.exception = redact(task.exception), None
     elif task.result:
         task.result = _unquoted(task.result)
-    if task.traceback and _OURS in task.traceback:
-        task.traceback = redact(task.traceback.rpartition(_OURS)[2].rstrip())
+    _, is_ours, words = (task.traceback or "").partition(_OURS)
+    if is_ours:
+        # Class and reason, which is the result already; then what siteferry says of it.
+        task.traceback = redact(words.rstrip().partition("\n")[2]) or None
     return task
 
 

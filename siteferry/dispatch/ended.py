@@ -104,10 +104,10 @@ def _done(work: Work, finish: Finish) -> str:
     counts, fields = finish.counts, finish.fields
     match work.kind:
         case ItemKind.PLAN:
-            return f"{fields.get('files_found', 0)} files found"
+            return f"{_files(int(fields.get('files_found', 0)))} found"
         case ItemKind.DIRECTORY:
             wanted, same = counts.get("files_to_send", 0), counts.get("skipped", 0)
-            return f"{wanted} files to send, {same} unchanged"
+            return f"{_files(wanted)} to send, {same} unchanged"
         case ItemKind.FILES:
             return _sent(finish.outcomes)
         case ItemKind.PUBLISH:
@@ -116,8 +116,11 @@ def _done(work: Work, finish: Finish) -> str:
 
 def _sent(outcomes: Sequence[Outcome]) -> str:
     sent = [o for o in outcomes if o.status is Status.TRANSFERRED]
-    noun = "file" if len(sent) == 1 else "files"
-    return f"{len(sent)} {noun} sent, {human_bytes(sum(o.size for o in sent))}"
+    return f"{_files(len(sent))} sent, {human_bytes(sum(o.size for o in sent))}"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _reason(error: SiteferryError) -> str:

@@ -119,6 +119,7 @@ def test_events_tell_what_was_done_why_it_failed_and_why_it_is_tried_again(
     assert "the server said: 553 Could not create file." in failed["traceback"]
     (retried,) = (end for end in ends(seen).values() if end["type"] == "task-retried")
     assert retried["exception"].startswith("SessionLost: ")
+    assert "the server said: 553 Could not create file." in retried["traceback"]
     assert "as attempt 2. FilesFailed: 1 of 4: 553 Could not" in retried["exception"]
     assert PASSWORD not in json.dumps(seen)
     log = (tmp_path / "worker.log").read_text()
