@@ -125,7 +125,7 @@ def flower_world(
         world.add_site("example", website_files())
         world.add_site("bakery", website_files(4))
         world.add_site("odd", {ODD_FILE: "odd"})
-        world.add_site("slow", {"film.mp4": b"x" * 3_000_000}, bandwidth="20k")
+        world.add_site("slow", {"film.mp4": b"x" * 30_000_000}, bandwidth="20k")
         login(installation, redis, FLOWER)
         installation.environment["SITEFERRY_FLOWER_PASSWORD_FILE"] = str(word_file)
         world.flower = stack.enter_context(installation.process("flower")).pid

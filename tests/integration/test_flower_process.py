@@ -113,9 +113,7 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(
     installation: Installation, port: int
 ) -> None:
     installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
-    with socket.socket() as other:
-        other.bind((HOST, port))
-        other.listen()
+    with socket.create_server((HOST, port)):
         refused = installation.run("flower")
     assert_clear(installation, refused, 2, f"port {port}", "--port", secrets=[WORD])
 
