@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes: most tests wait for a server, and every process has its own.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help venv demo test chaos chaos-long lint check bench bench-second bench-large bench-fleet bench-dispatch fmt clean
+.PHONY: help venv demo test screenshots chaos chaos-long lint check bench bench-second bench-large bench-fleet bench-dispatch fmt clean
 # `check` looks before it tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-large   100,000 files: time and memory (three minutes)"
 	@echo "make bench-fleet     200 websites on 20 accounts of one address (four minutes)"
 	@echo "make bench-dispatch  what Celery costs, as a share of the engine's time (twenty minutes)"
+	@echo "make screenshots     the pictures of docs/flower.md anew (needs Chromium)"
 	@echo "make fmt     format, and mend what lint can mend"
 	@echo "make clean   remove $(VENV) and caches (not .cache, which holds downloads)"
 	@echo "PYTHON=$(PYTHON) makes $(VENV); it must be 3.11 or later"
@@ -41,6 +42,9 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+screenshots: venv
+	$(BIN)/python -m tests.acceptance.flower_screenshots
 
 chaos: venv
 	$(BIN)/python -m pytest -s tests/chaos

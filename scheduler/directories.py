@@ -9,6 +9,7 @@ from typing import cast
 
 from scheduler.content import compare_remotely
 from scheduler.extras import seek_extras
+from scheduler.labels import files_label
 from scheduler.remote_look import Look, look_at
 from siteferry.dispatch.sources import rules_of, selection_of, source_roots
 from siteferry.dispatch.work import Work
@@ -134,7 +135,12 @@ def _finish(work: Work, result: _Result, children: Sequence[Child]) -> Finish:
         children=[
             *children,
             *(
-                Child(f"{ItemKind.FILES}-{number}-{index}", {"files": _rows(batch)}, first=True)
+                Child(
+                    f"{ItemKind.FILES}-{number}-{index}",
+                    {"files": _rows(batch)},
+                    first=True,
+                    label=files_label(batch),
+                )
                 for index, batch in enumerate(batches)
             ),
         ],

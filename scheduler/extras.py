@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scheduler.labels import directories_label
 from scheduler.remote_look import Look
 from siteferry.dispatch.sources import selection_of
 from siteferry.dispatch.work import Work
@@ -62,12 +63,14 @@ def seek_extras(
     if work.options.dry_run:
         findings.add_planned(work.member.run, planned)
     number = work.member.item.partition("-")[2]
+    starts = range(0, len(deeper), _DIRECTORIES_AN_ITEM)
     return [
         Child(
             f"{ItemKind.DIRECTORY}-{number}x{index}",
-            {"directories": deeper[start : start + _DIRECTORIES_AN_ITEM], "foreign": True},
+            {"directories": some, "foreign": True},
+            label=directories_label(some, foreign=True),
         )
-        for index, start in enumerate(range(0, len(deeper), _DIRECTORIES_AN_ITEM))
+        for index, some in enumerate(deeper[s : s + _DIRECTORIES_AN_ITEM] for s in starts)
     ]
 
 

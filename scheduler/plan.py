@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from scheduler.labels import directories_label
 from scheduler.previous import Previous, nothing_before
 from scheduler.purging import purge_first
 from scheduler.two_sides import look_at_both
@@ -181,6 +182,10 @@ def _parts(work: Work, manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _directory_items(groups: Sequence[Sequence[str]]) -> list[Child]:
     return [
-        Child(f"{ItemKind.DIRECTORY}-{index}", {"directories": list(group)})
+        Child(
+            f"{ItemKind.DIRECTORY}-{index}",
+            {"directories": list(group)},
+            label=directories_label(group),
+        )
         for index, group in enumerate(groups)
     ]

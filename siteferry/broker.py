@@ -22,6 +22,7 @@ from siteferry.ledger.refusals import refusal
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret
 from siteferry.settings.redis_tls import RedisTls
+from siteferry.task_labels import shown_arguments, shown_name, shown_run
 
 SHARED_QUEUE = "siteferry.work"
 TASKS = {
@@ -59,12 +60,19 @@ class Broker:
         """
         for index, member in enumerate(members):
             name = own_queue(node) if node and index == 0 else SHARED_QUEUE
+            task = TASKS[ItemKind.of(member.item)]
             try:
                 self.app.send_task(
-                    TASKS[ItemKind.of(member.item)],
+                    task,
                     args=[member.run, member.item, member.attempt],
                     task_id=f"{member.run}.{member.item}.{member.attempt}",
                     queue=queue(name),
+                    shadow=shown_name(task, member),
+                    # As options of their own, Celery would put them into the message twice.
+                    headers={
+                        "argsrepr": shown_arguments(member),
+                        "kwargsrepr": shown_run(member),
+                    },
                 )
             except redis.exceptions.RedisError as error:
                 raise refusal(error, self.user) or _takes_no_message(error) from error
@@ -113,6 +121,8 @@ def make_broker(
         task_ignore_result=True,
         result_backend=None,
         task_acks_late=True,
+        # Whatever state a task shows: the ledger alone gives items out again.
+        task_acks_on_failure=True,
         task_reject_on_worker_lost=True,
         task_publish_retry_policy={
             "max_retries": 5,

@@ -47,11 +47,17 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One attempt at one item of one run: what a message carries and what a window holds."""
+    """One attempt at one item of one run: what a message carries and what a window holds.
+
+    `site` and `label` (which directory, which files) are for people who look at the tasks; where
+    they are not known they are empty, and two members are the same without regard to them.
+    """
 
     run: str
     item: str
     attempt: int
+    site: str = field(default="", compare=False)
+    label: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.run} {self.item} {self.attempt}"
@@ -60,6 +66,30 @@ class Member:
     def parse(cls, text: str) -> Member:
         run, item, attempt = text.split(" ")
         return cls(run, item, int(attempt))
+
+
+class Ending(StrEnum):
+    """How one attempt ended: its item is done; it goes on, or is tried again, as the next attempt;
+    it was given up, or files of it failed; it was not ours to do, and nothing was done."""
+
+    DONE = "done"
+    AGAIN = "again"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one attempt, for people who look at the tasks; the ledger knows it already.
+
+    `text` is a line; `details` are lines, such as the files that failed. `delay_seconds` until the
+    next attempt may begin.
+    """
+
+    ending: Ending
+    text: str
+    details: tuple[str, ...] = ()
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

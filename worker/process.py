@@ -45,7 +45,7 @@ def run_worker(
         health: was begun by the caller, who ends it; it names the node.
         stalled_seconds: silence after which a thread counts as hung.
         concurrency: threads, so the most items that this process carries at a time.
-        events: send Celery's task events, which Flower needs and which cost some CPU.
+        events: send Celery's task events from the start, not only once Flower asks for them.
     """
     node = health.node
     runtime = make_runtime(settings, redis_url, node)
@@ -66,7 +66,8 @@ def run_worker(
         logging.getLogger(name).setLevel(logging.WARNING)
     keepers = Keepers(runtime, stalled_seconds)
     grace_seconds = settings.worker.grace_seconds
-    if PARENT_PIPE in os.environ:
+    is_a_commands = PARENT_PIPE in os.environ
+    if is_a_commands:
         grace_seconds = min(grace_seconds, _COMMAND_GRACE_SECONDS)
     stopping = Stopping(runtime, keepers, grace_seconds, health.tell)
     app.steps["worker"].update((TellStopping, TellTurning))
@@ -77,7 +78,9 @@ def run_worker(
         prefetch_multiplier=1,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=not events,
+        # With it (one event in two seconds) Flower sees the worker, and can switch on those of
+        # tasks when it comes; a command's own worker is gone before anybody looks.
+        without_heartbeat=is_a_commands and not events,
         task_events=events,
         quiet=True,
         loglevel="WARNING",

@@ -33,6 +33,7 @@ COMMANDS = {
     "worker": ("siteferry.cli.worker", "worker"),
     "beat": ("siteferry.cli.beat", "beat"),
     "schedule": ("siteferry.cli.schedule", "schedule"),
+    "flower": ("siteferry.cli.flower", "flower"),
     "demo": ("siteferry.cli.demo", "demo"),
 }
 """Command -> module and attribute."""
@@ -53,6 +54,7 @@ SUMMARIES = {
     "worker": "Carry out the tasks of runs until stopped.",
     "beat": "Start what schedules ask for, until stopped.",
     "schedule": "List schedules: next times, last results.",
+    "flower": "Show the tasks of all workers on a web page.",
     "demo": "Publish an example website to a server of its own.",
 }
 

@@ -79,6 +79,17 @@ metrics:                             # for Prometheus; told by `siteferry beat`
   # token_file: /run/secrets/metrics-token
   # cert_file: /etc/siteferry/metrics.pem    # then it is https
   # key_file: /etc/siteferry/metrics.key
+
+flower:                              # `siteferry flower`: the tasks of all workers on a web page
+  address: 127.0.0.1                 # where it listens; 0.0.0.0: on all addresses
+  port: 5555
+  url_prefix: ""                     # flower: it stands below /flower of a proxy
+  user: siteferry                    # who logs in; without a password it does not start:
+  # password_file: /run/secrets/flower-password   # SITEFERRY_FLOWER_PASSWORD goes before
+  # password: ${credential:flower/PASSWORD}       # or ${VAR}, in its place
+  read_only: true                    # false: whoever logs in may stop workers and take back tasks
+  max_tasks: 10000                   # how many tasks it remembers, in memory only
+  purge_offline_workers: 10m         # how long it shows a worker that has gone
 """
 
 

@@ -17,7 +17,12 @@ from siteferry.errors import ConfigurationError
     type=click.IntRange(1, 1024),
     help="Items carried at a time; default worker.concurrency of the configuration.",
 )
-@click.option("--events", "-E", is_flag=True, help="Send task events, for Flower.")
+@click.option(
+    "--events",
+    "-E",
+    is_flag=True,
+    help="Send task events at once, for monitors that do not ask as Flower does.",
+)
 @click.pass_obj
 def worker(options: GlobalOptions, concurrency: int | None, events: bool) -> None:
     """Carry out the tasks of runs until stopped.

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from siteferry.credentials.base import checked_value
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.references import password_reference, username_reference
-from siteferry.errors import CredentialAbsent
+from siteferry.credentials.secret_file import read_secret_file
+from siteferry.errors import ConfigurationError, CredentialAbsent
 from siteferry.secret import Secret
 from siteferry.websites import CredentialReference, EnvironmentText, Website
 
@@ -85,6 +86,35 @@ def resolve_metrics_token(stores: Stores) -> Secret | None:
     if metrics.token_reference is None:
         return metrics.token
     return _Resolver(stores, os.environ, fresh=False).fetched(metrics.token_reference)
+
+
+def resolve_flower_password(stores: Stores) -> Secret:
+    """The password with which people log in to Flower.
+
+    Raises:
+        ConfigurationError: there is none.
+        CredentialError: as for `resolve_login`.
+    """
+    flower, found = stores.settings.flower, None
+    if flower.password_reference is not None:
+        found = _Resolver(stores, os.environ, fresh=False).fetched(flower.password_reference)
+    elif flower.password_file is not None:
+        found = read_secret_file(flower.password_file, f"the file {flower.password_file}")
+        if found is None:
+            raise CredentialAbsent(
+                f"there is no file {flower.password_file}, which is to hold Flower's password",
+                next_step="Write it, or correct flower.password_file or "
+                "SITEFERRY_FLOWER_PASSWORD_FILE.",
+            )
+    else:
+        found = flower.password
+    if not found:
+        raise ConfigurationError(
+            "Flower has no password, and shows what it knows to nobody without one",
+            next_step="Set flower.password_file in siteferry.yaml, or SITEFERRY_FLOWER_PASSWORD; "
+            "docs/flower.md shows how to make one.",
+        )
+    return checked_value(found, "the password of Flower")
 
 
 @dataclass(frozen=True, slots=True)

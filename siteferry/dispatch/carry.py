@@ -7,6 +7,16 @@ import random
 from dataclasses import replace
 
 from siteferry.dispatch.elsewhere import offer_again
+from siteferry.dispatch.ended import (
+    DROPPED,
+    PASSED_ON,
+    ended_finished,
+    ended_given_up,
+    ended_later,
+    ended_lost,
+    ended_released,
+    failed_before,
+)
 from siteferry.dispatch.policy import MOST_DEATHS, Again, decide
 from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Step, Work
@@ -24,23 +34,26 @@ from siteferry.errors import (
 )
 from siteferry.ledger.items import Finish, Later
 from siteferry.log import bind, get_logger
-from siteferry.run import ItemKind, Member, RunState
+from siteferry.run import Ended, ItemKind, Member, RunState
 
 _OF_A_WHOLE_WEBSITE = (ItemKind.PLAN, ItemKind.PUBLISH)
 
 _log = get_logger(__name__)
 
 
-def carry(runtime: Runtime, member: Member, step: Step) -> None:
+def carry(runtime: Runtime, member: Member, step: Step) -> Ended:
     """Claim `member` and carry it through; a copy of a message that was claimed before is dropped.
     A process that was told to stop passes the message on.
+
+    Returns:
+        What became of it, for people; the ledger has been told.
 
     Raises:
         LedgerUnreachable: Redis stayed away; the sweeper gives the item out again.
     """
     work = _take_up(runtime, member)
-    if work is None:
-        return
+    if isinstance(work, Ended):
+        return work
     with bind(run=member.run, site=work.claim.facts["site"], task=member.item):
         _log.info("begun", attempt=member.attempt)
         try:
@@ -48,7 +61,7 @@ def carry(runtime: Runtime, member: Member, step: Step) -> None:
             ended = _carried(work, step)
             with runtime.hands.dealing():
                 stays = not runtime.stopping.is_set()
-                following = _told(runtime, work, step, ended, stays=stays)
+                following, shown = _told(runtime, work, step, ended, stays=stays)
                 files = len(work.outcomes())
                 _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
                 runtime.hands.put_down(work)
@@ -59,18 +72,19 @@ def carry(runtime: Runtime, member: Member, step: Step) -> None:
         # CPython keeps some freed tuples and the like for reuse until a full collection: they lie
         # all over what a large website took, of which half would not go back to the system.
         gc.collect()
+    return shown
 
 
-def _take_up(runtime: Runtime, member: Member) -> Work | None:
+def _take_up(runtime: Runtime, member: Member) -> Work | Ended:
     with runtime.hands.dealing():
         if runtime.stopping.is_set():
             runtime.broker.send([member])
-            return None
+            return PASSED_ON
         held = runtime.hands.holds(member)
         claim = None if held else runtime.items.claim(member, runtime.node)
         if claim is None:
             _log.debug("not mine to do", run=member.run, task=member.item, attempt=member.attempt)
-            return None
+            return DROPPED
         work = Work(runtime, member, claim)
         runtime.hands.take(work)
         return work
@@ -100,19 +114,19 @@ def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
 
 def _told(
     runtime: Runtime, work: Work, step: Step, ended: Finish | Later | SiteferryError, *, stays: bool
-) -> list[Member]:
+) -> tuple[list[Member], Ended]:
     """Tell the ledger; gives what may be sent now. `stays`: the first of it to this process."""
     if isinstance(ended, Finish):
         return _finish(runtime, work, ended, stays=stays)
     if isinstance(ended, Later):
         # Who gives an item back because it stops has not had the item's turn.
-        return _release(runtime, work, yielding=stays, stays=stays)
+        return _release(runtime, work, yielding=stays, stays=stays), ended_later(work)
     if isinstance(ended, LeaseLost):
         _log.warning("given to another worker", reason=str(ended))
-        return []
+        return [], ended_lost(ended)
     if isinstance(ended, WorkerStops):
         _log.info("given back", reason=str(ended))
-        return _release(runtime, work, stays=stays)
+        return _release(runtime, work, stays=stays), ended_released(work, ended)
     return _after_error(runtime, work, step, ended, stays=stays)
 
 
@@ -142,35 +156,41 @@ def _release(
         )
 
 
-def _finish(runtime: Runtime, work: Work, finish: Finish, *, stays: bool) -> list[Member]:
+def _finish(
+    runtime: Runtime, work: Work, finish: Finish, *, stays: bool
+) -> tuple[list[Member], Ended]:
+    before = failed_before(work)
     with work.pulse.telling:
         whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
-        return runtime.items.finish(work.member, runtime.node, whole, stays=stays)
+        following = runtime.items.finish(work.member, runtime.node, whole, stays=stays)
+    return following, ended_finished(work, whole, before)
 
 
 def _after_error(
     runtime: Runtime, work: Work, step: Step, error: SiteferryError, *, stays: bool
-) -> list[Member]:
+) -> tuple[list[Member], Ended]:
     items, member, node = runtime.items, work.member, runtime.node
     again, error = _again(work, step, error)
     if again is not None:
         log = _log.debug if again.blameless else _log.warning
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))
         delay, blameless = again.delay_seconds, again.blameless
-        return _release(runtime, work, delay, error, blameless=blameless, stays=stays)
+        following = _release(runtime, work, delay, error, blameless=blameless, stays=stays)
+        return following, ended_released(work, error, again)
     _log.error("given up", error=str(error))
     finish = None if error.ends_run else step.give_up(work, error)
     if finish is not None:
         return _finish(runtime, work, finish, stays=stays)
     with work.pulse.telling:
         counts = items.report(member, node, work.outcomes())
-    following: list[Member] = []
+    following = []
     if counts:
         # What a full disk leaves staged is worth keeping; any other end of a run is its failure.
         state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
         facts = failure_facts(error)
         following = items.fail_run(member.run, state, facts, spare_publish=False) or []
-    return following + items.release(member, node, [], 0, None, blameless=True, stays=stays)
+    following += items.release(member, node, [], 0, None, blameless=True, stays=stays)
+    return following, ended_given_up(error)
 
 
 def _again(work: Work, step: Step, error: SiteferryError) -> tuple[Again | None, SiteferryError]:

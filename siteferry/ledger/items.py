@@ -58,11 +58,27 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An item that follows from the one being finished; `first` puts it before what waits."""
+    """An item that follows from the one being finished; `first` puts it before what waits.
+
+    label: which directory or files, for people; see `Member`.
+    """
 
     item: str
     body: Mapping[str, object]
     first: bool = False
+    label: str = ""
+
+    def row(self) -> list[object]:
+        return [self.item, self._body_text(), self.first]
+
+    def _body_text(self) -> str:
+        """The label is the first field, and no quote stands in it: `label_of` in prelude.lua reads
+        it there without the rest. Workers of versions without labels read the body as it was."""
+        text = _dump(self.body)
+        if not self.label or not self.body:
+            return text
+        label = _dump(self.label).replace("\\\\", "\\u005c").replace('\\"', "\\u0022")
+        return f'{{"label":{label},{text[1:]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +174,7 @@ class Items:
             *_names(member),
             node,
             _dump([outcome.row() for outcome in result.outcomes]),
-            _dump([[c.item, _dump(c.body), c.first] for c in result.children]),
+            _dump([child.row() for child in result.children]),
             _dump(result.fields),
             _dump(result.counts),
             node if stays else "",
@@ -250,9 +266,9 @@ class Items:
 
 
 def members(text: str | None) -> list[Member]:
-    """Parse a script's list of {run, item, attempt}; Lua writes an empty list as {}."""
+    """Parse a script's list of {run, item, attempt, site, label}; Lua writes an empty one as {}."""
     rows = json.loads(text) if text else []
-    return [Member(run, item, int(attempt)) for run, item, attempt in rows or []]
+    return [Member(run, item, int(attempt), *shown) for run, item, attempt, *shown in rows or []]
 
 
 def _names(member: Member) -> tuple[str, str, int]:

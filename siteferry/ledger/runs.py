@@ -245,6 +245,11 @@ class Runs:
             p for p, g, b in zip(paths, good, bad, strict=True) if g is not None or b is not None
         }
 
+    def failures(self, run: str, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Those of `paths` that have failed, with what `Outcome.facts` said."""
+        rows = self._some(self.connection.keys.failures(run), paths)
+        return {path: json.loads(text) for path, text in rows}
+
     def parts(self, run: str, paths: Sequence[str]) -> dict[str, Kept]:
         """What stands on the server of those of `paths` that are not finished."""
         rows = self._some(self.connection.keys.parts(run), paths)

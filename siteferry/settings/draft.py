@@ -26,6 +26,7 @@ from siteferry.settings.values import user_path
 
 PASSWORD: KeyPath = ("redis", "password")
 TOKEN: KeyPath = ("metrics", "token")
+FLOWER_PASSWORD: KeyPath = ("flower", "password")
 _SECRETS = {PASSWORD: "SITEFERRY_REDIS_PASSWORD", TOKEN: "SITEFERRY_METRICS_TOKEN"}
 """Where a secret may stand, and the environment variable that goes before it."""
 _NOT_IN_DEFAULTS: tuple[tuple[KeyPath, str], ...] = (
@@ -61,7 +62,8 @@ class SettingsDraft:
     def expand(self, environ: Mapping[str, str]) -> None:
         def keep(path: KeyPath, text: str) -> bool:
             # `defaults` are expanded with the website that they go into.
-            return path[0] == "defaults" or (path in _SECRETS and mentions_credential(text))
+            is_secret = path in _SECRETS or path == FLOWER_PASSWORD
+            return path[0] == "defaults" or (is_secret and mentions_credential(text))
 
         expanded, faults = expand_tree(self.document.data, environ, keep)
         self.data = without_nulls(expanded, Settings)
@@ -145,6 +147,36 @@ class SettingsDraft:
                 part[key] = found
             else:
                 self.fault((block, f"{key}_file"), found)
+
+    def take_flower(self, environ: Mapping[str, str]) -> None:
+        """Flower's password: from the environment before the file. What stands in a file of its
+        own is read by Flower alone: no other process need see it."""
+        flower = self.data.get("flower", {})
+        if not isinstance(flower, dict):
+            return
+        if {"password", "password_file"} <= flower.keys():
+            self.fault(
+                ("flower", "password_file"), "stands beside `password`; one of them is right"
+            )
+        variable = "SITEFERRY_FLOWER_PASSWORD"
+        plain, file = environ.get(variable), environ.get(f"{variable}_FILE")
+        if plain and file:
+            self._environment_fault(variable, "is set beside its _FILE variant; unset one of them")
+        elif plain:
+            flower = {**flower, "password": Secret(plain), "password_file": None}
+        elif file:
+            path = str(Path(file).absolute())
+            flower = {**flower, "password": None, "password_file": path}
+        text = flower.get("password")
+        if isinstance(text, str) and mentions_credential(text):
+            flower = {**flower, "password": None}
+            reference = parse_reference(text)
+            if reference is None:
+                self.fault(FLOWER_PASSWORD, f"must be {FORM}")
+            else:
+                self.references[FLOWER_PASSWORD] = reference
+        if flower:
+            self.data["flower"] = flower
 
     def _take_url(self, redis: dict[str, Any], environ: Mapping[str, str]) -> None:
         named = environ.get("SITEFERRY_REDIS_URL")

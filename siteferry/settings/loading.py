@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from siteferry.errors import ConfigurationError
 from siteferry.settings.document import Document, Positions, read_document
-from siteferry.settings.draft import PASSWORD, TOKEN, SettingsDraft
+from siteferry.settings.draft import FLOWER_PASSWORD, PASSWORD, TOKEN, SettingsDraft
 from siteferry.settings.models import Settings
 from siteferry.settings.problems import Problem, configuration_error, problems_of
 from siteferry.settings.redis_url import refuse_password_in_url, split_redis_url
@@ -24,9 +24,9 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 
     `path` None means `SITEFERRY_CONFIG`, then `./config/siteferry.yaml`; where only that last one
     is missing, the defaults hold, with `./workspaces` and `./config/websites`. The environment's
-    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_METRICS_TOKEN`, `…_FILE` of these
-    two, `SITEFERRY_CREDENTIAL_BACKEND` and `SITEFERRY_HEALTH_DIR` go before the file. `environ`
-    takes the place of `os.environ`.
+    `SITEFERRY_REDIS_URL`, `SITEFERRY_REDIS_PASSWORD`, `SITEFERRY_METRICS_TOKEN`,
+    `SITEFERRY_FLOWER_PASSWORD`, `…_FILE` of these three, `SITEFERRY_CREDENTIAL_BACKEND` and
+    `SITEFERRY_HEALTH_DIR` go before the file. `environ` takes the place of `os.environ`.
 
     Raises:
         ConfigurationError: a file named explicitly is missing, or something in it is not as it
@@ -100,6 +100,7 @@ def settings_of(
     draft.fill_paths(folder, environ)
     draft.take_redis(environ)
     draft.take_metrics(environ)
+    draft.take_flower(environ)
     draft.take_credentials(environ)
     settings = None
     try:
@@ -113,4 +114,5 @@ def settings_of(
     settings._base = draft.base
     settings.redis._password_reference = draft.references.get(PASSWORD)
     settings.metrics._token_reference = draft.references.get(TOKEN)
+    settings.flower._password_reference = draft.references.get(FLOWER_PASSWORD)
     return settings, []

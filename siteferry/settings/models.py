@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
 from siteferry.health.place import below, default_state_directory
 from siteferry.settings.document import Positions
+from siteferry.settings.flower import FlowerSettings
 from siteferry.settings.metrics import MetricsSettings
 from siteferry.settings.redis_url import split_redis_url
 from siteferry.settings.references import CredentialReference
@@ -183,6 +184,7 @@ class Settings(Part):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    flower: FlowerSettings = Field(default_factory=FlowerSettings)
     _positions: Positions = PrivateAttr(default_factory=lambda: Positions("(defaults)"))
     _file: Path | None = PrivateAttr(default=None)
     _base: Path = PrivateAttr(default_factory=Path)

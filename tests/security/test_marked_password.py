@@ -7,13 +7,12 @@ import base64
 import json
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import redis
 
 from siteferry.broker import make_broker
 from siteferry.credentials import MemoryBackend, Stores, resolve_login
@@ -38,8 +37,8 @@ def forms(secret: str) -> set[bytes]:
     return {shape.encode() for shape in shapes} | encoded
 
 
-def assert_unmarked(content: bytes, where: str) -> None:
-    for secret in MARKS:
+def assert_unmarked(content: bytes, where: str, marks: Iterable[str] = tuple(MARKS)) -> None:
+    for secret in marks:
         for form in forms(secret):
             assert form not in content, f"a password stands in {where}"
 
@@ -48,7 +47,7 @@ def assert_unmarked(content: bytes, where: str) -> None:
 def watched(server: RedisServer) -> Iterator[bytearray]:
     """Every command that anybody sends to Redis, broker messages included, as MONITOR shows it."""
     seen = bytearray()
-    client = redis.Redis.from_url(server.url)
+    client = server.client()
     stop = threading.Event()
     with client.monitor() as monitor:
 
@@ -62,7 +61,7 @@ def watched(server: RedisServer) -> Iterator[bytearray]:
         listener.start()
         yield seen
         stop.set()
-        last = redis.Redis.from_url(server.url)
+        last = server.client()
         last.ping()
         last.close()
         listener.join(10)
@@ -71,7 +70,7 @@ def watched(server: RedisServer) -> Iterator[bytearray]:
 
 def everything_in(server: RedisServer) -> bytes:
     """The content of every key, whatever its type; a DUMP would have it compressed."""
-    client = redis.Redis.from_url(server.url)
+    client = server.client()
     readers = {
         b"string": client.get,
         b"hash": client.hgetall,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -39,7 +40,10 @@ def test_the_first_member_goes_to_the_finishers_own_queue_and_carries_only_names
     redis_server: RedisServer,
 ) -> None:
     broker = make_broker(redis_server.url, prefix="t:")
-    members = [Member("run-1", "files-0-0", 1), Member("run-1", "files-0-1", 2)]
+    members = [
+        Member("run-1", "files-0-0", 1, "example", "img (3 files)"),
+        Member("run-1", "files-0-1", 2),
+    ]
     broker.send(members, "node-a")
     broker.app.close()
     client = redis.Redis.from_url(redis_server.url)
@@ -47,7 +51,11 @@ def test_the_first_member_goes_to_the_finishers_own_queue_and_carries_only_names
     shared = [json.loads(m) for m in client.lrange("t:" + SHARED_QUEUE, 0, -1)]
     keys = set(client.keys("*"))
     client.close()
-    assert [m["headers"]["argsrepr"] for m in own] == ["['run-1', 'files-0-0', 1]"]
-    assert [m["headers"]["argsrepr"] for m in shared] == ["['run-1', 'files-0-1', 2]"]
+    shown = ("shadow", "argsrepr", "kwargsrepr")
+    assert [[m["headers"][key] for key in shown] for m in (*own, *shared)] == [
+        ["siteferry.files[example]", "example: img (3 files)", "run run-1, attempt 1"],
+        [None, "files-0-1", "run run-1, attempt 2"],
+    ]
+    assert [json.loads(base64.b64decode(m["body"]))[0] for m in own] == [["run-1", "files-0-0", 1]]
     assert own[0]["headers"]["task"] == "siteferry.files"
     assert not [key for key in keys if b"_kombu.binding" in key], "no binding is left behind"

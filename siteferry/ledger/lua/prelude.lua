@@ -232,6 +232,13 @@ local function account_limit(account)
   return learned(k_limits_account(account), configured, false)
 end
 
+-- What people are shown of an item: the first field of its body, where `Child` in items.py has put it.
+local function label_of(run, item)
+  local body = redis.call('HGET', k_part(run, 'items'), item)
+  local label = body and string.match(body, '^{"label":("[^"]*")')
+  return label and cjson.decode('[' .. label .. ']')[1] or ''
+end
+
 -- Let one waiting item of the account into its window, from its runs in turn; false: none waits.
 local function let_in(account, out, node)
   while true do
@@ -246,7 +253,8 @@ local function let_in(account, out, node)
       -- The first of them goes to the finisher's own queue, so only that one names its node.
       local owner = (#out == 0 and node ~= '') and node or '-'
       redis.call('HSET', k_window(account), member_of(run, item, attempt), owner .. ' ' .. now())
-      out[#out + 1] = { run, item, attempt }
+      out[#out + 1] = { run, item, attempt, redis.call('HGET', k_run(run), 'site') or '',
+        label_of(run, item) }
       return true
     end
   end
@@ -277,7 +285,7 @@ local function join_address(account, address)
 end
 
 -- Fill the windows of the account and of those that share its address, from runs in turn; gives a
--- list of {run, item, attempt}.
+-- list of {run, item, attempt, site, label}.
 local function fill(account, node)
   local out = {}
   local address = redis.call('HGET', k_account(account), 'address')

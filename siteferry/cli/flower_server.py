@@ -1,0 +1,120 @@
+"""Flower in this process: set up from our settings alone, behind our login."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+from flower.options import default_options
+from flower.urls import settings as default_settings
+from flower.views.tasks import TASK_COLUMNS
+
+from siteferry.broker import make_broker
+from siteferry.cli.flower_gate import GuardedFlower, inner_login, log_request
+from siteferry.cli.flower_tasks import COLUMNS, shown_task
+from siteferry.credentials.cache import Stores
+from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.errors import ConfigurationError
+from siteferry.log import get_logger
+from siteferry.secret import Secret
+from siteferry.settings import Settings
+from siteferry.settings.flower import FlowerSettings
+from siteferry.settings.redis_tls import tls_of
+
+_RUNTIME_SECONDS = [1.0, 5.0, 30.0, 120.0]
+"""The classes of Flower's histogram, which it keeps for each worker, website and kind of item; by
+default it has fifteen."""
+
+_log = get_logger(__name__)
+
+
+def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: Secret) -> None:
+    """Run Flower until SIGTERM or SIGINT. Options of its own, on a command line, in a file or in
+    `FLOWER_` variables, are not read.
+
+    Raises:
+        ConfigurationError: it cannot listen there; or Redis' password or files are not to be had.
+    """
+    # Without a worker it warns of each question that nobody has answered.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
+    app = _celery(settings, redis_url)
+    prefix = f"/{flower.url_prefix}" if flower.url_prefix else ""
+    inner = inner_login()
+    _set_options(flower, inner)
+    served = GuardedFlower(
+        login=Secret(f"{flower.user}:{password.reveal()}"),
+        inner=inner,
+        prefix=prefix,
+        capp=app,
+        options=default_options,
+        log_function=log_request,
+        **default_settings
+        | {
+            "static_url_prefix": f"{prefix}/static/",
+            "login_url": f"{prefix}/login",
+        },
+    )
+    try:
+        served.start_http_server()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Flower cannot listen at {flower.address}, port {flower.port}: {error.strerror}",
+            next_step="Choose another --port or flower.port, or end what listens there.",
+        ) from error
+    _stop_on_signals(served)
+    _log.info("Flower started", url=f"http://{_host(flower.address)}:{flower.port}{prefix}/")
+    served.start()
+    _log.info("Flower stopped")
+
+
+def _celery(settings: Settings, redis_url: str) -> Any:
+    broker = make_broker(
+        redis_url,
+        username=settings.redis.username,
+        password=resolve_redis_password(Stores(settings)),
+        tls=tls_of(settings.redis, redis_url),
+        prefix=settings.redis.key_prefix,
+    )
+    # It looks at tasks and runs none; so nobody can send one from its pages, either.
+    broker.app.conf.include = ()
+    return broker.app
+
+
+def _set_options(flower: FlowerSettings, inner: str) -> None:
+    options = default_options
+    options.address, options.port = flower.address, flower.port
+    options.url_prefix = flower.url_prefix or None
+    options.basic_auth = [inner]
+    options.read_only = flower.read_only
+    options.max_tasks = flower.max_tasks
+    options.purge_offline_workers = flower.purge_offline_workers
+    options.persistent = False
+    options.enable_events = True
+    options.format_task = shown_task
+    options.tasks_columns = ",".join(COLUMNS)
+    TASK_COLUMNS.update(COLUMNS)
+    options.task_runtime_metric_buckets = _RUNTIME_SECONDS
+    # Only a proxy on this machine gets there: it says who asks.
+    options.xheaders = _is_loopback(flower.address)
+
+
+def _stop_on_signals(served: GuardedFlower) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        served.io_loop.add_callback_from_signal(served.stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
