@@ -16,7 +16,8 @@ fi
 mkdir -p "$target"
 work=$(mktemp -d)
 chmod 755 "$work"
-trap 'rm -rf "$work"' EXIT
+policy=
+trap 'rm -rf "$work" $policy' EXIT
 
 engine() {
     if [[ -x /usr/sbin/dockerd && -x /usr/bin/docker ]] &&
@@ -24,9 +25,8 @@ engine() {
         return
     fi
     # The package would start an engine of the machine's; the tests start one of their own.
-    local policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
-        trap 'rm -rf "$work" "$policy"' EXIT
+    if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+        policy=/usr/sbin/policy-rc.d
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     fi
