@@ -24,12 +24,13 @@ SECRETS = (
     *("redis-producer", "redis-beat", "redis-worker", "redis-flower"),
     *("flower", "metrics-token", "ftp-demo"),
 )
-LIMIT = 4
-"""Connections that the websites allow."""
+LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
+"""Connections of websites: fewer than the workers have threads (8 each), and more than one worker
+less could hold (a thread's item each, and one that waits for a thread)."""
 
 _WITHIN_SECONDS = 90.0
 _POLL_SECONDS = 0.2
-_SESSION = re.compile(r"^(?P<session>\S+)-\[.*\] FTP session (?:(?P<open>opened)|closed)", re.M)
+_SESSION = re.compile(r" (?P<session>[\d.:]+)-\[.*\] FTP session (?:(?P<open>opened)|closed)")
 
 
 def clone(folder: Path) -> Path:
@@ -66,7 +67,7 @@ class Stack:
         config, workspaces = self.folder / "mine/config", self.folder / "mine/workspaces"
         (config / "websites").mkdir(parents=True)
         workspaces.mkdir()
-        settings = {"metrics": {"listen": "0.0.0.0:9808"}, "batch": {"files": 8}}
+        settings = {"metrics": {"listen": "0.0.0.0:9808"}, "batch": {"files": 2}}
         (config / "siteferry.yaml").write_text(json.dumps(settings))
         self.environment |= {
             "COMPOSE_PROFILES": "demo",
@@ -81,10 +82,16 @@ class Stack:
         file.write_text(value + "\n")
         file.chmod(0o644)
 
-    def add_site(self, name: str, files: Mapping[str, str | bytes], **website: Any) -> Path:
+    def add_site(
+        self,
+        name: str,
+        files: Mapping[str, str | bytes],
+        limit: int = LIMIT_FOR_TWO,
+        **website: Any,
+    ) -> Path:
         """A website of the demo's account, published into the directory of its name."""
         ftp = {"host": "ftp", "port": 2121, "security": "none", "username": "demo"}
-        ftp |= {"remote_dir": f"/{name}", "max_connections": LIMIT}
+        ftp |= {"remote_dir": f"/{name}", "max_connections": limit}
         file = self.folder / f"mine/config/websites/{name}.yaml"
         file.write_text(json.dumps({"ftp": ftp} | website))
         source = self.folder / "mine/workspaces" / name / "output"
@@ -104,23 +111,25 @@ class Stack:
             seconds=seconds,
         )
 
-    def up(self, *options: str, variant: str | None = None, workers: int = 2) -> None:
+    def up(self, variant: str | None = None, workers: int = 2, wait: bool = True) -> None:
         """Start what does not run, and wait until all of it is healthy.
 
-        variant: an override of config/compose.
+        variant: an override of config/compose. wait: False: until it is started.
         """
         files = ["-f", "docker-compose.yml", "-f", f"config/compose/{variant}"] if variant else []
         self.compose(
-            *(*files, "up", "--detach", "--wait", "--pull", "never"),
-            *("--scale", f"worker={workers}", *options),
+            *(*files, "up", "--detach", "--pull", "never", "--scale", f"worker={workers}"),
+            *(["--wait"] if wait else []),
         )
 
     def siteferry(
-        self, *arguments: str, index: int = 1, text: str | None = None, check: bool = True
+        self, *arguments: str, text: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run `siteferry ARGUMENTS` in a container of a worker."""
-        words = ("exec", "-T", "--index", str(index), "worker", "siteferry", *arguments)
-        return self.compose(*words, text=text, check=check)
+        """Run `siteferry ARGUMENTS` in the first worker's container."""
+        # Not `docker compose exec`: after scaling down the first need not have the number 1.
+        container = self.containers("worker")[0]["Id"]
+        words = ("docker", "exec", "--interactive", container, "siteferry", *arguments)
+        return self.engine.run(*words, text=text, check=check)
 
     def store_password(self, site: str) -> None:
         """Put the password of the demo's account into the store of credentials."""
@@ -157,9 +166,10 @@ class Stack:
         number = "com.docker.compose.container-number"
         return sorted(found, key=lambda facts: int(facts["Config"]["Labels"][number]))
 
-    def pid(self, service: str, index: int = 1) -> int:
-        """The machine's number of a container's main process; 0 where it does not run."""
-        return int(self.containers(service)[index - 1]["State"]["Pid"])
+    def pid(self, service: str) -> int:
+        """The machine's number of the main process of the service's last container; 0 where it does
+        not run."""
+        return int(self.containers(service)[-1]["State"]["Pid"])
 
     def until_healthy(self, service: str) -> None:
         """Until all containers of the service are, after a restart; bounded."""
@@ -171,9 +181,14 @@ class Stack:
             assert time.monotonic() < deadline, self.compose("ps", "--all").stdout
             time.sleep(_POLL_SECONDS)
 
-    def most_connections(self) -> int:
-        """The most sessions that the FTP server has had at a time; its health checks aside."""
-        log = self.compose("logs", "--no-log-prefix", "--no-color", "ftp").stdout
+    def ftp_log(self) -> str:
+        # Not Compose's logs, which begin each line with an escape.
+        return self.engine.run("docker", "logs", self.containers("ftp")[0]["Id"]).stderr
+
+    def most_connections(self, before: str = "") -> int:
+        """The most sessions that the FTP server has had at a time, its health checks aside, since
+        its log was `before`."""
+        log = self.ftp_log()[len(before) :]
         now: set[str] = set()
         most = 0
         for line in _SESSION.finditer(log):

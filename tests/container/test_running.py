@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
-from tests.container.stack import LIMIT, Stack, kill
+from siteferry.settings.models import WorkerSettings
+from tests.container.stack import LIMIT_FOR_FOUR, LIMIT_FOR_TWO, Stack, kill
 from tests.installation import tree_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGES = {f"{n % 40:02d}/page-{n}.html": f"<p>page {n}</p>" * (1 + n % 50) for n in range(1500)}
-# 25 MB at 2 MiB a second: time enough to scale, and to kill.
+# 25 MB at 2 MiB a second, by as many connections as are allowed: time to scale, and to kill.
 SLOW = {f"{n % 10}/file-{n}.bin": n.to_bytes(4, "big") * 16384 for n in range(400)}
 RATE = "2MiB"
 
@@ -18,37 +22,34 @@ RATE = "2MiB"
 def test_two_workers_share_an_import(stack: Stack) -> None:
     source = stack.add_site("shared", PAGES)
     stack.store_password("shared")
-    done = stack.siteferry("import", "shared")
-    assert "1,500 uploaded" in done.stdout + done.stderr
-    run = stack.siteferry("runs").stdout
-    assert "shared" in run
-    shares = stack.end_of(latest(stack))["workers"]
+    before = stack.ftp_log()
+    done = stack.siteferry("import", "shared", "--json", "--quiet")
+    shares = json.loads(done.stdout)["workers"]
     assert len(shares) == 2
     assert sum(shares.values()) == len(PAGES)
     assert stack.published("shared") == tree_of(source)
-    assert stack.most_connections() <= LIMIT
-
-
-def latest(stack: Stack) -> str:
-    """The name of the latest run."""
-    return str(stack.siteferry("runs", "--most", "1").stdout.split()[-1])
+    assert stack.most_connections(before) <= LIMIT_FOR_TWO
 
 
 def test_from_one_worker_to_four_while_an_import_runs(stack: Stack) -> None:
     stack.up(workers=1)
     try:
-        source = stack.add_site("scaled", SLOW, bandwidth=RATE)
+        source = stack.add_site("scaled", SLOW, LIMIT_FOR_FOUR, bandwidth=RATE)
         stack.store_password("scaled")
+        before = stack.ftp_log()
         run = stack.begin("scaled")
-        assert len(stack.status(run)["workers"]) == 1
-        stack.up(workers=4)
+        threads = WorkerSettings().concurrency
+        assert stack.most_connections(before) <= threads
+        stack.up(workers=4, wait=False)
         ended = stack.end_of(run)
         assert ended["state"] == "done"
         assert ended["stats"]["uploaded"] == len(SLOW)
-        assert len(ended["workers"]) == 4, ended["workers"]
-        assert sum(ended["workers"].values()) == len(SLOW)
+        shares = ended["workers"]
+        assert len(shares) == 4, shares
+        assert sum(shares.values()) == len(SLOW)
+        assert min(shares.values()) >= len(SLOW) // 40, f"work is not shared: {shares}"
         assert stack.published("scaled") == tree_of(source)
-        assert stack.most_connections() <= LIMIT
+        assert threads < stack.most_connections(before) <= LIMIT_FOR_FOUR < 4 * threads
     finally:
         stack.up(workers=2)
 
@@ -56,21 +57,27 @@ def test_from_one_worker_to_four_while_an_import_runs(stack: Stack) -> None:
 def test_a_worker_and_redis_are_killed_and_the_run_completes(stack: Stack) -> None:
     source = stack.add_site("killed", SLOW, bandwidth=RATE)
     stack.store_password("killed")
+    before = stack.ftp_log()
     run = stack.begin("killed")
-    kill(stack.pid("worker", 2))
+    kill(stack.pid("worker"))
     kill(stack.pid("redis"))
     stack.until_healthy("redis")
     stack.until_healthy("worker")
+    assert stack.status(run)["state"] == "transferring"
     ended = stack.end_of(run)
     assert ended["state"] == "done", ended
     assert ended["stats"]["uploaded"] == len(SLOW)
     assert ended["stats"]["failed"] == 0
     assert stack.published("killed") == tree_of(source)
-    assert stack.most_connections() <= LIMIT
+    assert stack.most_connections(before) <= LIMIT_FOR_TWO
     assert [facts["RestartCount"] for facts in stack.containers("worker")] == [0, 1]
     assert stack.containers("redis")[0]["RestartCount"] == 1
     # The volume `state` is for this: the worker that takes the place knows who has died.
-    assert "an earlier worker has died" in stack.compose("logs", "worker").stdout
+    last = stack.containers("worker")[-1]["Id"]
+    assert re.search(
+        r"an earlier worker has died .*handed_back=[1-9]",
+        stack.engine.run("docker", "logs", last).stderr,
+    )
 
 
 def test_a_worker_that_is_told_to_stop_is_not_killed(stack: Stack) -> None:

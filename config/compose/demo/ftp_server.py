@@ -27,7 +27,7 @@ def main(port: str, root: str, password_file: str, source: str) -> None:
     users.add_user("demo", password, root, perm=MAY_DO_ALL)
     FTPHandler.authorizer = users
     FTPHandler.banner = "siteferry demo server"
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     FTPServer(("0.0.0.0", int(port)), FTPHandler).serve_forever()  # noqa: S104  # a container's
 
 
