@@ -16,7 +16,7 @@ WORKDIR /build/source
 # First with empty packages: what siteferry needs is installed anew only when pyproject.toml changes.
 COPY pyproject.toml README.md LICENSE ./
 RUN for package in siteferry scheduler worker; do mkdir $package && touch $package/__init__.py; done \
-    && /build/tools/bin/pip --python /opt/siteferry/bin/python install ".[${EXTRAS}]"
+    && /build/tools/bin/pip --python /opt/siteferry/bin/python install ".${EXTRAS:+[$EXTRAS]}"
 COPY siteferry siteferry
 COPY scheduler scheduler
 COPY worker worker

@@ -25,13 +25,14 @@ INSTALLED = REPOSITORY / ".cache/containers"
 """What install.sh has made."""
 DOCKER, DOCKERD = Path("/usr/bin/docker"), Path("/usr/sbin/dockerd")
 
+_CGROUPS = Path("/sys/fs/cgroup")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _DAEMON = """
 ip link set lo up
 exec "$0" --config-file "$1/daemon.json" --data-root "$1/data" --exec-root "$1/exec" \
-    --pidfile "$1/pid" --host "unix://$1/docker.sock"
+    --pidfile "$1/pid" --host "unix://$1/docker.sock" --cgroup-parent "/${1##*/}"
 """
 
 
@@ -92,6 +93,9 @@ class Engine:
             while process.alive() and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
             process.stop()
+        # The engine leaves the cgroups of its containers behind, empty.
+        for left in sorted(_CGROUPS.glob(f"**/{self.folder.name}/**/"), reverse=True):
+            left.rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property

@@ -25,8 +25,8 @@ SECRETS = (
     *("flower", "metrics-token", "ftp-demo"),
 )
 LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
-"""Connections of websites: fewer than the workers have threads (8 each), and more than one worker
-less could hold (a thread's item each, and one that waits for a thread)."""
+"""Connections of websites: fewer than the workers have threads (8 each), and more than some of them
+could use."""
 
 _WITHIN_SECONDS = 90.0
 _POLL_SECONDS = 0.2
