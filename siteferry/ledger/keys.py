@@ -1,4 +1,4 @@
-"""The names of all Redis keys. `lua/prelude.lua` builds the same names; a test compares the two.
+"""The names of all Redis keys. `lua/shared/names.lua` builds the same; a test compares the two.
 
 All begin with the configured prefix (default `siteferry:`). A run that lives expires LIVE_SECONDS
 after something has happened to it; one that has ended, after what `redis.keep_runs` was when it
