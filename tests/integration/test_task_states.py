@@ -181,6 +181,8 @@ def test_words_that_cannot_be_made_keep_no_item_from_ending(
     monkeypatch.setattr("siteferry.dispatch.carry.ended_finished", fails)
     site = Installation(tmp_path, redis=redis_server.url)
     write_tree(site.add_site(pyftpd_server), {"index.html": "hello"})
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
     snapshot = import_now(site, redis_server)
     assert (snapshot.state, snapshot.transferred) == ("done", 1)
     assert "what became of a task cannot be told" in caplog.text
