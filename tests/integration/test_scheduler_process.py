@@ -142,6 +142,17 @@ def test_an_error_in_what_is_called_after_a_turn_ends_nothing(
     assert "a turn of the scheduler fails" in caplog.text
 
 
+def test_a_loop_that_dies_before_its_first_turn_ends_the_process_with_1(
+    settings: Settings, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def clock() -> float:
+        raise ZeroDivisionError
+
+    assert run_beat(settings, redis_server.url, clock=clock) == 1
+    assert "the turns of the scheduler have ended" in caplog.text
+    assert "scheduler stopped" not in caplog.text
+
+
 def test_beat_waits_for_a_redis_that_comes_late(redis_server: RedisServer, tmp_path: Path) -> None:
     site = Installation(tmp_path, redis=redis_server.url)
     redis_server.stop()
