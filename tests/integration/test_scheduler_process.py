@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,7 +168,7 @@ def test_beat_ends_at_once_with_0_while_redis_is_away(tmp_path: Path) -> None:
     site = Installation(tmp_path, redis=f"unix://{tmp_path}/nobody")
     with site.process("beat") as beat:
         wait_until_said(site, "beat", AWAY)
-        assert seconds_to_end(beat) < 2
+        assert_ends_with_0(beat)
 
 
 def test_beat_ends_at_once_with_0_while_redis_hangs(tmp_path: Path) -> None:
@@ -178,14 +177,13 @@ def test_beat_ends_at_once_with_0_while_redis_hangs(tmp_path: Path) -> None:
         with site.process("beat") as beat:
             accepted, _ = hanging.accept()
             with accepted:
-                assert seconds_to_end(beat) < 2
+                assert_ends_with_0(beat)
 
 
-def seconds_to_end(beat: subprocess.Popen[str]) -> float:
-    begin = time.monotonic()
+def assert_ends_with_0(beat: subprocess.Popen[str]) -> None:
+    """Before a call to a Redis that hangs is given up, which is after 15 seconds."""
     beat.terminate()
     assert beat.wait(10) == 0
-    return time.monotonic() - begin
 
 
 def test_beat_without_a_redis_says_what_is_missing(tmp_path: Path) -> None:
