@@ -22,8 +22,9 @@ _Stamp = tuple[int, int, int]
 class WebsiteFiles:
     """What the website files say, look by look.
 
-    A file counts as changed when its size, its time or its inode is another one. The settings, and
-    with them `defaults`, are those that the process was started with.
+    A file counts as changed when its size, its time or its inode is another one, or when it can be
+    opened and could not be, or the reverse. The settings, and with them `defaults`, are those that
+    the process was started with.
 
     parsed: how many files have been read so far.
     """
@@ -52,11 +53,9 @@ class WebsiteFiles:
         found: dict[str, Chosen] = {}
         known: dict[Path, tuple[_Stamp, Chosen]] = {}
         for file in files:
-            try:
-                facts = file.stat()
-            except FileNotFoundError:
+            stamp = _stamp(file)
+            if stamp is None:
                 continue  # it has gone since it was listed
-            stamp = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
             before = self._known.get(file)
             known[file] = before if before and before[0] == stamp else (stamp, self._read(file))
             name = file.stem
@@ -75,3 +74,16 @@ class WebsiteFiles:
             f"website {name} has more than one file", next_step="Remove all but one."
         )
         return self._twice.setdefault(name, Chosen(name, None, error))
+
+
+def _stamp(file: Path) -> _Stamp | None:
+    """What changes when the file does; None where it is not there. One that cannot be opened has
+    one, too: who reads it is told why."""
+    try:
+        with file.open("rb") as stream:
+            facts = os.fstat(stream.fileno())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return (-1, error.errno or 0, 0)
+    return (facts.st_size, facts.st_mtime_ns, facts.st_ino)
