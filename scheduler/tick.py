@@ -24,6 +24,9 @@ TURN_SECONDS = 30
 """From one turn to the next: at :00 and :30 of the wall clock's minutes."""
 LATE_SECONDS = 300
 """A due time that is later than that has been missed."""
+ABSENT_TURNS = 3
+"""In so many turns in a row no schedule is found before it counts as gone: a file may be absent for
+a moment, as while it is checked out or saved."""
 _REFRESH_SECONDS = 24 * 3600
 
 _log = get_logger(__name__)
@@ -32,11 +35,13 @@ _log = get_logger(__name__)
 @dataclass(slots=True)
 class _Followed:
     """A schedule as this process follows it. since: Unix seconds; what is due later has not been
-    dealt with. following: the first due time after `since`, None where none comes."""
+    dealt with. following: the first due time after `since`, None where none comes. absent: in how
+    many turns it has not been found."""
 
     times: str
     since: float
     following: dt.datetime | None
+    absent: int = 0
 
     def move(self, schedule: Schedule, since: float) -> None:
         """Everything up to `since` is dealt with."""
@@ -192,10 +197,12 @@ class Ticker:
 
     def _forget_all_but(self, names: Set[str]) -> None:
         """What has no schedule any more is not made up for if it comes back."""
-        for name in self._followed.keys() - names:
-            self._schedules.forget(name, self._followed[name].since)
-            del self._followed[name]
-            _log.info("a schedule is gone", site=name)
+        for name, followed in list(self._followed.items()):
+            followed.absent = 0 if name in names else followed.absent + 1
+            if followed.absent >= ABSENT_TURNS:
+                self._schedules.forget(name, followed.since)
+                del self._followed[name]
+                _log.info("a schedule is gone", site=name)
 
 
 def _moment(seconds: float) -> dt.datetime:

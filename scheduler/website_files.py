@@ -40,7 +40,8 @@ class WebsiteFiles:
         What has not changed since the last look is the same object.
 
         Raises:
-            ConfigurationError: the folder is not there, or cannot be read.
+            ConfigurationError: the folder is not there, cannot be read, or has no website left
+                where it had some: a volume may be mounted on the folder itself.
         """
         folder = self.settings.paths.websites
         files = [file for file in website_files(self.settings) if is_name(file.stem)]
@@ -60,6 +61,11 @@ class WebsiteFiles:
             known[file] = before if before and before[0] == stamp else (stamp, self._read(file))
             name = file.stem
             found[name] = self._two_files(name) if name in found else known[file][1]
+        if self._known and not known:
+            raise ConfigurationError(
+                f"the folder of the website files, {shown_path(folder)}, has none left",
+                next_step="Bring one back, or restart the scheduler if all of them are removed.",
+            )
         self._known = known
         return list(found.values())
 

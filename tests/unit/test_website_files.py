@@ -153,3 +153,18 @@ def test_an_empty_folder_has_no_website_and_a_missing_one_is_an_error(
     folder.rmdir()
     with pytest.raises(ConfigurationError, match="is not there"):
         files.look()
+
+
+def test_a_folder_that_has_no_website_left_is_as_one_that_cannot_be_read(
+    folder: Path, files: WebsiteFiles
+) -> None:
+    """It may be the place where a volume is mounted."""
+    (folder / "a.yaml").write_text(TEXT)
+    files.look()
+    (folder / "a.yaml").rename(folder.parent / "a.yaml")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="has none left"):
+            files.look()
+    (folder.parent / "a.yaml").rename(folder / "a.yaml")
+    assert names(files) == ["a"]
+    assert files.parsed == 1
