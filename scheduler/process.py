@@ -170,7 +170,7 @@ class _Turns:
             except LedgerUnreachable as error:
                 answered = False
                 self.connection.outage.lasts(error, math.inf)
-            self.pulse.turned(answered)
+            self.pulse.turned(answered, self.ticker.hindrance)
             if self.after_tick is not None:
                 self.after_tick(answered)
         except Exception:  # noqa: BLE001  # a scheduler that dies would start nothing any more
