@@ -14,8 +14,15 @@ from scheduler.start import start_due
 from scheduler.timetable import latest_due, next_due, times_of
 from scheduler.website_files import WebsiteFiles
 from siteferry.broker import Broker
-from siteferry.errors import ConfigurationError, LedgerUnreachable, SiteferryError, TargetHeld
+from siteferry.errors import (
+    ClockAhead,
+    ConfigurationError,
+    LedgerUnreachable,
+    SiteferryError,
+    TargetHeld,
+)
 from siteferry.ledger.connection import Connection
+from siteferry.ledger.keys import AHEAD_SECONDS
 from siteferry.ledger.schedules import Due, DueOutcome, ScheduleFacts, Schedules
 from siteferry.log import get_logger
 from siteferry.websites import Chosen, Schedule, Website
@@ -24,6 +31,9 @@ TURN_SECONDS = 30
 """From one turn to the next: at :00 and :30 of the wall clock's minutes."""
 LATE_SECONDS = 300
 """A due time that is later than that has been missed."""
+ABSENT_TURNS = 3
+"""In so many turns in a row no schedule is found before it counts as gone: a file may be absent for
+a moment, as while it is checked out or saved."""
 _REFRESH_SECONDS = 24 * 3600
 
 _log = get_logger(__name__)
@@ -32,11 +42,13 @@ _log = get_logger(__name__)
 @dataclass(slots=True)
 class _Followed:
     """A schedule as this process follows it. since: Unix seconds; what is due later has not been
-    dealt with. following: the first due time after `since`, None where none comes."""
+    dealt with. following: the first due time after `since`, None where none comes. absent: in how
+    many turns it has not been found."""
 
     times: str
     since: float
     following: dt.datetime | None
+    absent: int = 0
 
     def move(self, schedule: Schedule, since: float) -> None:
         """Everything up to `since` is dealt with."""
@@ -58,6 +70,8 @@ class Ticker:
     files: WebsiteFiles
     scheduled: frozenset[str] = frozenset()
     """The websites that have a schedule, as of the last turn; asked by other threads."""
+    hindrance: str = ""
+    """Why the last turn has started nothing at all, of what this machine is to blame for."""
     _schedules: Schedules = field(init=False)
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _told: dict[str, Chosen] = field(default_factory=dict)
@@ -83,7 +97,9 @@ class Ticker:
             for one in chosen or ()
             if one.website is not None and one.website.schedule is not None
         ]
-        facts = self._schedules.read([website.name for website, _ in scheduled])
+        clock, facts = self._schedules.look([website.name for website, _ in scheduled])
+        if self._is_ahead(now - clock):
+            return
         for website, schedule in scheduled:
             try:
                 self._one(website, schedule, facts.get(website.name), now)
@@ -100,6 +116,18 @@ class Ticker:
             self._schedules.refresh(list(self._followed))
             self._refreshed = now
         self._looked = now
+
+    def _is_ahead(self, seconds: float) -> bool:
+        """Whether the clock here is so many seconds ahead of Redis' that what is due by it is not
+        due yet; told once."""
+        if seconds <= AHEAD_SECONDS:
+            self.hindrance = ""
+            return False
+        if not self.hindrance:
+            error = f"the clock of this machine is {seconds:.0f} s ahead of Redis'"
+            _log.error("nothing is scheduled", error=error)
+        self.hindrance = f"its clock is {seconds:.0f} s ahead of Redis'"
+        return True
 
     def _look(self) -> list[Chosen] | None:
         """The websites; None where their folder cannot be read, which is told once."""
@@ -141,6 +169,10 @@ class Ticker:
     ) -> _Followed:
         """How far the schedule is dealt with, by all that is known."""
         times = times_of(schedule)
+        if facts is not None and facts.ahead_seconds:
+            seconds = round(facts.ahead_seconds)
+            _log.warning("a schedule was dealt with far ahead", site=name, ahead_seconds=seconds)
+            self._schedules.begin(name, times, facts.until)
         followed = self._followed.get(name)
         if followed is None or followed.times != times:
             if facts is not None and facts.times == times:
@@ -171,6 +203,9 @@ class Ticker:
             run = start_due(self.connection, self.broker, website, due)
         except LedgerUnreachable:
             raise
+        except ClockAhead as error:
+            log.error("a due run cannot be started", error=str(error))  # noqa: TRY400  # told whole
+            return False
         except TargetHeld as error:
             if due.queues:
                 if facts is None or facts.waits != due.at:
@@ -192,10 +227,12 @@ class Ticker:
 
     def _forget_all_but(self, names: Set[str]) -> None:
         """What has no schedule any more is not made up for if it comes back."""
-        for name in self._followed.keys() - names:
-            self._schedules.forget(name, self._followed[name].since)
-            del self._followed[name]
-            _log.info("a schedule is gone", site=name)
+        for name, followed in list(self._followed.items()):
+            followed.absent = 0 if name in names else followed.absent + 1
+            if followed.absent >= ABSENT_TURNS:
+                self._schedules.forget(name, followed.since)
+                del self._followed[name]
+                _log.info("a schedule is gone", site=name)
 
 
 def _moment(seconds: float) -> dt.datetime:

@@ -86,6 +86,8 @@ LIVE_SECONDS = 30 * 24 * 3600
 ACCOUNT_SECONDS = 90 * 24 * 3600
 SCHEDULE_SECONDS = 90 * 24 * 3600
 """After no scheduler has looked after it."""
+AHEAD_SECONDS = 600
+"""What a scheduler says of a time further ahead of Redis' clock than this is not believed."""
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60
