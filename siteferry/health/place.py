@@ -40,7 +40,8 @@ def below(state_directory: str) -> str:
 
 def read_records(directory: str) -> list[dict[str, Any]]:
     """What stands in all health files of `directory`, in the order of their names; none where it is
-    missing. A file that is removed meanwhile, or is none of ours, is passed over.
+    missing. A file that is removed meanwhile, cannot be read, or is none of ours, is passed over:
+    one must not speak for the others.
 
     Raises:
         OSError: the directory cannot be looked into.
@@ -58,7 +59,7 @@ def read_records(directory: str) -> list[dict[str, Any]]:
             with open(path, "rb") as file:
                 record = json.loads(file.read(RECORD_BYTES * 4))
             _ = record["pid"] + record["written"], record["kind"] + record["node"]
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             continue
         records.append({**record, "path": path})
     return records
