@@ -35,6 +35,7 @@ def put(folder: Path, **changes: object) -> None:
         "kind": "worker",
         "node": "here-1-ab",
         "host": os.uname().nodename,
+        "pid_namespace": place.pid_namespace(),
         "pid": os.getpid(),
         "started": place.started_of(os.getpid()),
         "written": time.monotonic(),

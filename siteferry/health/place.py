@@ -67,8 +67,20 @@ def read_records(directory: str) -> list[dict[str, Any]]:
 
 def is_here(record: Mapping[str, Any]) -> bool:
     """Whether the process was started on this machine, or in this container: its number says
-    nothing elsewhere."""
-    return bool(record.get("host") == os.uname().nodename)
+    nothing elsewhere. Containers of one pod have the same name and numbers of their own."""
+    if record.get("host") != os.uname().nodename:
+        return False
+    its, ours = record.get("pid_namespace"), pid_namespace()
+    return not its or not ours or bool(its == ours)
+
+
+def pid_namespace() -> str:
+    """Where the numbers of processes are those that we see (pid_namespaces(7)); "" where the
+    system does not tell."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def lives(record: Mapping[str, Any]) -> bool:

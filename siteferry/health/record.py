@@ -14,9 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from siteferry.health.place import RECORD_BYTES, SUFFIX, is_here, lives, read_records, started_of
+from siteferry.health.place import (
+    RECORD_BYTES,
+    SUFFIX,
+    is_here,
+    lives,
+    pid_namespace,
+    read_records,
+    started_of,
+)
 
 WRITE_SECONDS = 1.0
+FORGOTTEN_SECONDS = 86400.0
+"""Without a write, after which a file of another container is taken for one of a dead process. If
+its process lives after all, it is there again within a second."""
 _MOST_REASON = 200
 
 _log = logging.getLogger(__name__)
@@ -73,6 +84,7 @@ class HealthFile:
             "kind": kind,
             "node": node,
             "host": os.uname().nodename,
+            "pid_namespace": pid_namespace(),
             "pid": os.getpid(),
             "started": started_of(os.getpid()) or "",
             "version": version,
@@ -171,13 +183,18 @@ def make_closed(folder: Path) -> None:
 
 
 def remove_dead(folder: Path) -> None:
-    """Remove the files of processes of this machine that have gone, as far as that can be done."""
+    """Remove the files of processes of this machine that have gone, and of others that nobody has
+    written for a day, as far as that can be done."""
     for record in read_records(str(folder)):
-        if is_here(record) and not lives(record):
-            path = Path(record["path"])
-            for left in (path, path.with_suffix(".part")):
-                with contextlib.suppress(OSError):
-                    left.unlink()
+        path = Path(record["path"])
+        with contextlib.suppress(OSError):
+            if is_here(record):
+                is_dead = not lives(record)
+            else:
+                is_dead = time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS
+            if is_dead:
+                path.unlink()
+                path.with_suffix(".part").unlink(missing_ok=True)
 
 
 def _write_whole(path: Path, content: bytes, flags: int) -> None:

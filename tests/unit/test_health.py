@@ -68,6 +68,22 @@ def test_files_of_another_container_that_shares_the_folder_are_passed_over(folde
     assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
 
 
+def test_a_container_of_the_same_name_that_shares_the_folder_is_passed_over(folder: Path) -> None:
+    """As another of one pod: its processes have numbers of their own."""
+    put(folder, node="other", pid_namespace="pid:[1]", why_not_alive="broken")
+    put(folder)
+    assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
+
+
+@pytest.mark.parametrize("told", [None, ""])
+def test_a_file_that_does_not_tell_its_namespace_counts_by_its_host(
+    folder: Path, told: str | None
+) -> None:
+    """Of an earlier version, or where the system does not tell."""
+    put(folder, pid_namespace=told)
+    assert ask(folder, "alive")[0] == OK
+
+
 # -- what is said ----------------------------------------------------------------------------------
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from siteferry.health.probe import NOT_SO, OK
-from siteferry.health.record import Health, HealthFile
+from siteferry.health.record import Health, HealthFile, remove_dead
 from tests.health_files import ask, dead_process, health_file, only_record, put
 from tests.holdings import wait_until
+from tests.installation import REPOSITORY
 
 
 @pytest.fixture
@@ -193,3 +197,76 @@ def test_what_cannot_be_removed_keeps_nobody_from_writing(folder: Path) -> None:
     before = only_record(folder)["written"]
     wait_until(lambda: only_record(folder)["written"] > before, "once is not enough", 30)
     file.close()
+
+
+def test_a_file_of_another_container_is_removed_when_nobody_has_written_it_for_a_day(
+    folder: Path,
+) -> None:
+    """One that was killed, and came back with a namespace or a name that nobody else has."""
+    put(folder, node="old", pid_namespace="pid:[1]")
+    put(folder, node="elsewhere", host="elsewhere")
+    put(folder, node="young", pid_namespace="pid:[1]")
+    for node, hours in (("old", 25), ("elsewhere", 25), ("young", 23)):
+        at = time.time() - hours * 3600
+        os.utime(folder / f"worker-{node}.json", (at, at))
+    remove_dead(folder)
+    assert {path.name for path in folder.iterdir()} == {"worker-young.json"}
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from siteferry.health.probe import Question, answer
+from siteferry.health import record
+from siteferry.health.record import Health, HealthFile
+folder, node = sys.argv[1:]
+record.WRITE_SECONDS = 3600.0  # what another one removes stays away
+HealthFile(Path(folder), "worker", node, "1", Health).start()
+print("started", flush=True)
+for _ in sys.stdin:
+    print(*answer(Question(["alive", "--within", "600", "--dir", folder], {})), flush=True)
+"""
+
+
+@contextmanager
+def container(folder: Path, node: str) -> Iterator[subprocess.Popen[str]]:
+    """A writer that is process 1, with the name of this machine; answers each line with a probe."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    process = subprocess.Popen(
+        [*command, sys.executable, "-c", PROGRAM, folder, node],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    with process:
+        try:
+            if said(process) != "started":
+                process.kill()
+                pytest.skip(f"no namespaces here: {process.communicate()[1]}")
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def probed(process: subprocess.Popen[str]) -> str:
+    assert process.stdin is not None
+    process.stdin.write("alive?\n")
+    process.stdin.flush()
+    return said(process)
+
+
+@pytest.mark.needs_root
+def test_two_containers_of_one_name_leave_each_other_alone(folder: Path) -> None:
+    """Each writer is process 1, and they were started at different times."""
+    with container(folder, "first") as first, container(folder, "second") as second:
+        names = {path.name for path in folder.glob("*.json")}
+        assert names == {"worker-first.json", "worker-second.json"}
+        assert probed(first) == "0 alive: worker first"
+        assert probed(second) == "0 alive: worker second"
