@@ -15,7 +15,7 @@ import pytest
 
 from siteferry.errors import ConfigurationError
 from siteferry.health import place
-from siteferry.health.probe import NOT_SO, OK, Question, WrongUsageError
+from siteferry.health.probe import NOBODY, NOT_SO, OK, Question, WrongUsageError
 from siteferry.health.record import Health, HealthFile
 from siteferry.settings import load_settings
 from siteferry.settings.models import default_state_dir
@@ -116,6 +116,27 @@ def test_of_several_each_must_be_well(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_where_nobody_has_written_there_is_nobody_to_ask(folder: Path) -> None:
+    """That is no answer of a process: it was never started, stopped on purpose, or is elsewhere."""
+    nobody = (
+        NOBODY,
+        f"not alive: no process of siteferry that runs has written in {folder}",
+    )
+    assert ask(folder, "alive") == nobody
+    put(folder, host="elsewhere", node="elsewhere-1-cd")
+    assert ask(folder, "alive") == nobody
+    put(folder, kind="beat")
+    assert ask(folder, "ready", "--kind", "worker")[0] == NOBODY
+    put(folder, pid=dead_process())
+    assert ask(folder, "ready", "--kind", "worker")[0] == NOT_SO
+
+
+def test_a_folder_that_cannot_be_looked_into_has_nobody_to_ask(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.touch()
+    assert ask(folder, "alive") == (NOBODY, f"not alive: {folder}: Not a directory")
+
+
 def test_one_kind_and_one_process_can_be_asked_for(folder: Path) -> None:
     put(folder, why_not_ready="busy stopping")
     put(folder, kind="beat", node="b")
@@ -123,7 +144,7 @@ def test_one_kind_and_one_process_can_be_asked_for(folder: Path) -> None:
     assert ask(folder, "ready", "--kind=worker")[0] == NOT_SO
     assert ask(folder, "alive", "--pid", str(os.getpid()))[0] == OK
     assert ask(folder, "alive", "--pid", "1") == (
-        NOT_SO,
+        NOBODY,
         f"not alive: no process of siteferry with number 1 that runs has written in {folder}",
     )
 
