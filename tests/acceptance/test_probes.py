@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from siteferry.health.probe import WITHIN_SECONDS
+from siteferry.health.probe import NOBODY, WITHIN_SECONDS
 from siteferry.ledger.connection import connect
 from siteferry.ledger.runs import Runs
 from siteferry.run import RunState
@@ -214,7 +214,9 @@ def test_a_worker_that_has_ended_leaves_no_file(
     worker.terminate()
     assert worker.wait(20) == 0
     assert probing.records() == []
-    assert "not alive: no process of siteferry that runs has written" in probing.ask("alive").line
+    answer = probing.ask("alive")
+    assert answer.code == NOBODY
+    assert "not alive: no process of siteferry that runs has written" in answer.line
 
 
 def test_a_worker_that_was_killed_is_gone_at_once_and_the_next_one_clears_its_file_away(
