@@ -76,6 +76,8 @@ def lay_out(
             folder.symlink_to(shared[name])
             continue
         folder.mkdir(exist_ok=True)
+        if "emptyDir" in volumes[name]:
+            folder.chmod(0o2777)  # as a kubelet makes it with fsGroup
         for key, text in _content(volumes[name], objects).items():
             (folder / key).write_text(here(text, root, paths, changes))
     environment = {

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import unavailable
 from tests.installation import REPOSITORY
-from tests.servers.binaries import find_binary
+from tests.servers.binaries import unpacked_packages
 
 FOLDER = REPOSITORY / "k8s"
 OVERLAYS = sorted(path.parent.name for path in FOLDER.glob("overlays/*/kustomization.yaml"))
@@ -48,11 +48,12 @@ class Pod:
 
 
 def kubectl() -> str:
-    """The program; Debian 12's is too old to know components."""
-    found = find_binary("kubectl", "kubectl")
+    """The program: unpacked by install.sh, for Debian 12's is too old, else the installed one."""
+    unpacked = unpacked_packages() / "kubectl/usr/bin/kubectl"
+    found = str(unpacked) if unpacked.exists() else shutil.which("kubectl")
     if found is None:
-        unavailable("no kubectl (tests/servers/install.sh unpacks it)")
-    return str(found.path)
+        unavailable("no kubectl (tests/kubernetes/install.sh unpacks it)")
+    return found
 
 
 @functools.cache

@@ -103,6 +103,8 @@ def test_a_website_is_published_by_what_an_overlay_starts(
 
         assert worker.ends_within()[0] == 0
         assert beat.ends_within()[0] == 0
+        # Neither state nor health directory is found wanting.
+        assert "warning" not in worker.log.read_text() + beat.log.read_text()
         with there.redis.client("admin") as admin:
             assert admin.acl_log() == []
 
