@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes: most tests wait for a server, and every process has its own.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help venv demo test screenshots chaos chaos-long lint check bench bench-second bench-large bench-fleet bench-dispatch fmt clean
+.PHONY: help venv demo test test-containers screenshots chaos chaos-long lint check bench bench-second bench-large bench-fleet bench-dispatch fmt clean
 # `check` looks before it tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -15,6 +15,7 @@ help:
 	@echo "make test    the tests; those for servers that are not installed are skipped"
 	@echo "make chaos   workers, Redis, sessions and commands killed in the middle (a minute and a half)"
 	@echo "make chaos-long  the same with all of WordPress (five minutes); SITEFERRY_CHAOS_SEED=N repeats one"
+	@echo "make test-containers  image and compose stack on a Docker Engine of their own (Debian, root)"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"
@@ -42,6 +43,10 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-containers: venv
+	tests/container/install.sh
+	SITEFERRY_CONTAINER_TESTS=1 $(BIN)/python -m pytest --durations=15 tests/container
 
 screenshots: venv
 	$(BIN)/python -m tests.acceptance.flower_screenshots

@@ -38,9 +38,9 @@ def users_file(folder: Path) -> Path:
 
 
 @contextmanager
-def redis_with_users(binary: str, folder: Path) -> Iterator[RedisServer]:
+def redis_with_users(binary: str, folder: Path, *, appends: bool = False) -> Iterator[RedisServer]:
     ports = PortBlock()
-    server = RedisServer(binary, port=ports.control, users=users_file(folder))
+    server = RedisServer(binary, port=ports.control, users=users_file(folder), appends=appends)
     try:
         yield server
     finally:

@@ -183,6 +183,7 @@ def test_every_environment_variable_is_one_that_is_read(document: Path) -> None:
         for folder in ("siteferry", "scheduler", "worker", "tests/servers", "tests/chaos")
         for path in (ROOT / folder).rglob("*.py")
     )
+    sources += (ROOT / "docker-compose.yml").read_text()
     for name in re.findall(r"\bSITEFERRY_[A-Z0-9_]+", document.read_text()):
         if name.startswith(PREFIX):
             assert entry_of(name) is not None, f"{name} in {document.name}"

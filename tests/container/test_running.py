@@ -1,0 +1,98 @@
+"""Imports through the stack: shared, scaled, killed, and there again after `down`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.container.stack import LIMIT, Stack, kill
+from tests.installation import tree_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PAGES = {f"{n % 40:02d}/page-{n}.html": f"<p>page {n}</p>" * (1 + n % 50) for n in range(1500)}
+# 25 MB at 2 MiB a second: time enough to scale, and to kill.
+SLOW = {f"{n % 10}/file-{n}.bin": n.to_bytes(4, "big") * 16384 for n in range(400)}
+RATE = "2MiB"
+
+
+def test_two_workers_share_an_import(stack: Stack) -> None:
+    source = stack.add_site("shared", PAGES)
+    stack.store_password("shared")
+    done = stack.siteferry("import", "shared")
+    assert "1,500 uploaded" in done.stdout + done.stderr
+    run = stack.siteferry("runs").stdout
+    assert "shared" in run
+    shares = stack.end_of(latest(stack))["workers"]
+    assert len(shares) == 2
+    assert sum(shares.values()) == len(PAGES)
+    assert stack.published("shared") == tree_of(source)
+    assert stack.most_connections() <= LIMIT
+
+
+def latest(stack: Stack) -> str:
+    """The name of the latest run."""
+    return str(stack.siteferry("runs", "--most", "1").stdout.split()[-1])
+
+
+def test_from_one_worker_to_four_while_an_import_runs(stack: Stack) -> None:
+    stack.up(workers=1)
+    try:
+        source = stack.add_site("scaled", SLOW, bandwidth=RATE)
+        stack.store_password("scaled")
+        run = stack.begin("scaled")
+        assert len(stack.status(run)["workers"]) == 1
+        stack.up(workers=4)
+        ended = stack.end_of(run)
+        assert ended["state"] == "done"
+        assert ended["stats"]["uploaded"] == len(SLOW)
+        assert len(ended["workers"]) == 4, ended["workers"]
+        assert sum(ended["workers"].values()) == len(SLOW)
+        assert stack.published("scaled") == tree_of(source)
+        assert stack.most_connections() <= LIMIT
+    finally:
+        stack.up(workers=2)
+
+
+def test_a_worker_and_redis_are_killed_and_the_run_completes(stack: Stack) -> None:
+    source = stack.add_site("killed", SLOW, bandwidth=RATE)
+    stack.store_password("killed")
+    run = stack.begin("killed")
+    kill(stack.pid("worker", 2))
+    kill(stack.pid("redis"))
+    stack.until_healthy("redis")
+    stack.until_healthy("worker")
+    ended = stack.end_of(run)
+    assert ended["state"] == "done", ended
+    assert ended["stats"]["uploaded"] == len(SLOW)
+    assert ended["stats"]["failed"] == 0
+    assert stack.published("killed") == tree_of(source)
+    assert stack.most_connections() <= LIMIT
+    assert [facts["RestartCount"] for facts in stack.containers("worker")] == [0, 1]
+    assert stack.containers("redis")[0]["RestartCount"] == 1
+    # The volume `state` is for this: the worker that takes the place knows who has died.
+    assert "an earlier worker has died" in stack.compose("logs", "worker").stdout
+
+
+def test_a_worker_that_is_told_to_stop_is_not_killed(stack: Stack) -> None:
+    stack.compose("stop", "worker")
+    try:
+        codes = [facts["State"]["ExitCode"] for facts in stack.containers("worker")]
+        assert codes == [0, 0]
+    finally:
+        stack.up()
+
+
+def test_credentials_and_runs_are_there_again_after_down_and_up(stack: Stack) -> None:
+    stack.add_site("kept", {"index.html": "kept"})
+    stack.store_password("kept")
+    before = stack.siteferry("import", "kept", "--detach").stdout.split()[-1]
+    assert stack.end_of(before)["state"] == "done"
+    names = stack.siteferry("credential", "list").stdout
+    assert "kept/FTP_PASSWORD" in names
+    stack.compose("down")
+    assert stack.containers() == []
+    stack.up()
+    assert stack.siteferry("credential", "list").stdout == names
+    assert stack.status(before)["stats"]["uploaded"] == 1
+    again = stack.siteferry("import", "kept", "--detach").stdout.split()[-1]
+    assert stack.end_of(again)["stats"]["skipped"] == 1
