@@ -15,7 +15,6 @@ from siteferry.ledger.keys import SCHEDULE_SECONDS
 from siteferry.ledger.schedules import Due, DueOutcome
 from siteferry.websites import load_website
 from tests.inline import Queue
-from tests.private_redis import RedisServer
 from tests.scheduling import Place, at, turns
 
 
@@ -178,39 +177,6 @@ def test_an_unexpected_error_of_one_website_stops_no_other(
     assert last.outcome is DueOutcome.REFUSED
     assert "ZeroDivisionError" in last.reason
     assert "secret-word" not in last.reason
-
-
-def test_a_ledger_that_has_lost_its_data_neither_loses_nor_repeats(
-    place: Place, redis_server: RedisServer
-) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("00:30:00"))
-    scheduler.turn(at("01:00:00"))
-    redis_server.flush()
-    scheduler.turn(at("01:00:30"))
-    assert place.started() == [], "01:00 was started before the loss"
-    assert place.facts("a").until == at("01:00:00"), "a scheduler that comes now knows it, too"
-    redis_server.flush()
-    place.scheduler().turn(at("01:59:59"))
-    scheduler.turn(at("02:00:00"))
-    assert place.started() == ["02:00"]
-
-
-def test_a_ledger_that_comes_back_as_it_was_earlier_repeats_nothing(
-    place: Place, redis_server: RedisServer
-) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    turns(place, "00:30:00", "01:00:00", scheduler)
-    with redis_server.client() as client:
-        client.save()
-    turns(place, "02:00:00", "02:00:00", scheduler)
-    redis_server.stop()
-    redis_server.start()
-    turns(place, "02:00:30", "02:01:00", scheduler, place.scheduler())
-    assert place.started() == ["01:00"], "the run of 02:00 was, and is forgotten"
-    assert place.facts("a").until == at("02:00:00")
 
 
 def test_what_is_dealt_with_never_goes_back(place: Place) -> None:
