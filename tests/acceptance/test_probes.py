@@ -152,6 +152,19 @@ def test_a_worker_that_starts_before_redis_is_alive_and_becomes_ready(
         probing.wait("ready", 0, START_SECONDS)
 
 
+def test_a_start_that_hangs_once_redis_has_answered_does_not_blame_redis(
+    installation: Installation, probing: Probing, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "dead-mount"
+    os.mkfifo(fifo)
+    installation.configure()
+    with own_worker(installation, "--start", str(fifo)):
+        wait_until(lambda: "it is starting" in probing.ask("ready").line, "it does not say so")
+        assert probing.alive()
+        fifo.write_bytes(b"")
+        probing.wait("ready", 0, START_SECONDS)
+
+
 def test_a_worker_with_a_thread_that_hangs_is_not_alive_and_says_over_what(
     pyftpd_server: FtpServer, installation: Installation, probing: Probing, tmp_path: Path
 ) -> None:
