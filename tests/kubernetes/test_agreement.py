@@ -83,8 +83,12 @@ def test_the_settings_of_every_pod_load_as_they_are_meant(name: str, tmp_path: P
         assert len(redis.password.reveal()) == 48
         assert (redis.ca_file is not None) == (name == "external-redis")
         assert settings.state_dir == there.root / "var/lib/siteferry"
-        assert (settings.metrics.token is not None) == (pod.component == "beat")
-        assert (settings.flower.password_file is not None) == (pod.component == "flower")
+        for file, reader in (
+            (settings.metrics.token_file, "beat"),
+            (settings.flower.password_file, "flower"),
+        ):
+            # Read by this process, so it must be among what is mounted.
+            assert (file is not None and file.is_file()) == (pod.component == reader)
         if pod.component != "flower":
             assert settings.paths.websites == there.root / "etc/siteferry-websites"
         if pod.component in ("worker", "beat"):
