@@ -26,6 +26,7 @@ class Pulse:
     _has_answered: bool = False
     _waits: bool = False
     _fails: bool = False
+    _hindrance: str = ""
 
     def __post_init__(self) -> None:
         self._moved_at = self._silent_since = self.clock()
@@ -39,10 +40,10 @@ class Pulse:
         """From now on the loop may wait for Redis, however long that takes."""
         self._waits = True
 
-    def turned(self, answered: bool) -> None:
-        """A turn is over. `answered`: whether Redis has."""
+    def turned(self, answered: bool, hindrance: str = "") -> None:
+        """A turn is over. `answered`: whether Redis has; `hindrance`: why it started nothing."""
         self.moved()
-        self._fails = False
+        self._fails, self._hindrance = False, hindrance
         if answered:
             self._silent_since, self._has_answered = None, True
         elif self._silent_since is None:
@@ -66,4 +67,6 @@ class Pulse:
             ready = f"Redis has not answered for {now - since:.0f} s"
         elif self._fails:
             ready = "its last turn has failed; its log has more"
+        elif self._hindrance:
+            ready = self._hindrance
         return Health(alive, ready)

@@ -125,7 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(
                 401, b"the metrics need their token: Authorization: Bearer ...\n", challenge
             )
-        elif urlsplit(self.path).path != PATH:
+        elif (path := _path_of(self.path)) is None:
+            self._answer(400, b"this is no address\n")
+        elif path != PATH:
             self._answer(404, f"here is only {PATH}\n".encode())
         else:
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
@@ -150,6 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         _log.debug("asked for metrics", client=self.client_address[0], said=format % args)
+
+
+def _path_of(target: str) -> str | None:
+    """The path asked for, maybe within a whole URL (RFC 9112, section 3.2.2); None: it is none."""
+    try:
+        return urlsplit(target).path
+    except ValueError:
+        return None
 
 
 class _Until(io.RawIOBase):

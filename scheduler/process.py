@@ -58,7 +58,8 @@ def run_beat(
     beside: Sequence[Beside] = (),
     after_tick: Callable[[bool], None] | None = None,
 ) -> int:
-    """Start what is due until SIGTERM or SIGINT; gives the exit status of the process.
+    """Start what is due until SIGTERM or SIGINT; gives the exit status of the process: 1 where an
+    unexpected error has ended the turns, so that whoever supervises the process starts it anew.
 
     Args:
         clock: Unix seconds.
@@ -91,6 +92,8 @@ def run_beat(
         thread.join(_END_SECONDS)
     if turns.refusal is not None:
         raise turns.refusal
+    if turns.has_died:
+        return 1
     _log.info("scheduler stopped")
     return 0
 
@@ -116,7 +119,7 @@ def _ticker(settings: Settings, redis_url: str) -> tuple[Connection, Ticker]:
 
 @dataclass(slots=True)
 class _Turns:
-    """The loop. refusal: what keeps it from beginning."""
+    """The loop. refusal: what keeps it from beginning. has_died: it has ended unasked."""
 
     connection: Connection
     ticker: Ticker
@@ -125,15 +128,22 @@ class _Turns:
     pulse: Pulse
     after_tick: Callable[[bool], None] | None
     refusal: SiteferryError | None = field(default=None, init=False)
+    has_died: bool = field(default=False, init=False)
 
     def make(self) -> None:
-        """Make turns until `stop` is set."""
+        """Make turns until `stop` is set, which it is in any case when they have ended."""
         try:
-            self._wait_for_redis()
+            self._make()
         except SiteferryError as error:
             self.refusal = error
+        except BaseException:  # noqa: BLE001  # a process without turns would seem to live
+            self.has_died = True
+            _log.exception("the turns of the scheduler have ended")
+        finally:
             self.stop.set()
-            return
+
+    def _make(self) -> None:
+        self._wait_for_redis()
         _log.info("scheduler started", websites=str(self.ticker.files.settings.paths.websites))
         looks = pauses(random)
         while not self.stop.is_set():
@@ -160,7 +170,7 @@ class _Turns:
             except LedgerUnreachable as error:
                 answered = False
                 self.connection.outage.lasts(error, math.inf)
-            self.pulse.turned(answered)
+            self.pulse.turned(answered, self.ticker.hindrance)
             if self.after_tick is not None:
                 self.after_tick(answered)
         except Exception:  # noqa: BLE001  # a scheduler that dies would start nothing any more

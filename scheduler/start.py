@@ -48,6 +48,7 @@ def start_due(connection: Connection, broker: Broker, website: Website, due: Due
 
     Raises:
         TargetHeld: another run holds the target; `due` is skipped, or waits.
+        ClockAhead: `due` lies far ahead of Redis' clock; nothing is done.
         ConfigurationError: the website asks for something that this version does not do.
         LedgerUnreachable: Redis does not answer. If the run is entered, workers send its message.
     """

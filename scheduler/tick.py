@@ -7,15 +7,22 @@ its hand: the ledger starts the run and notes the due time in one step.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Set
 from dataclasses import dataclass, field
 
+from scheduler.following import Entered, Followed, Following, moment
 from scheduler.start import start_due
-from scheduler.timetable import latest_due, next_due, times_of
+from scheduler.timetable import latest_due
 from scheduler.website_files import WebsiteFiles
 from siteferry.broker import Broker
-from siteferry.errors import ConfigurationError, LedgerUnreachable, SiteferryError, TargetHeld
+from siteferry.errors import (
+    ClockAhead,
+    ConfigurationError,
+    LedgerUnreachable,
+    SiteferryError,
+    TargetHeld,
+)
 from siteferry.ledger.connection import Connection
+from siteferry.ledger.keys import AHEAD_SECONDS
 from siteferry.ledger.schedules import Due, DueOutcome, ScheduleFacts, Schedules
 from siteferry.log import get_logger
 from siteferry.websites import Chosen, Schedule, Website
@@ -27,22 +34,6 @@ LATE_SECONDS = 300
 _REFRESH_SECONDS = 24 * 3600
 
 _log = get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A schedule as this process follows it. since: Unix seconds; what is due later has not been
-    dealt with. following: the first due time after `since`, None where none comes."""
-
-    times: str
-    since: float
-    following: dt.datetime | None
-
-    def move(self, schedule: Schedule, since: float) -> None:
-        """Everything up to `since` is dealt with."""
-        if since > self.since:
-            self.since = since
-            self.following = next_due(schedule, _moment(since))
 
 
 @dataclass(slots=True)
@@ -58,15 +49,17 @@ class Ticker:
     files: WebsiteFiles
     scheduled: frozenset[str] = frozenset()
     """The websites that have a schedule, as of the last turn; asked by other threads."""
+    hindrance: str = ""
+    """Why the last turn has started nothing at all, of what this machine is to blame for."""
     _schedules: Schedules = field(init=False)
-    _followed: dict[str, _Followed] = field(default_factory=dict)
+    _following: Following = field(init=False)
     _told: dict[str, Chosen] = field(default_factory=dict)
     _told_of_folder: str = ""
-    _looked: float = 0.0
     _refreshed: float = 0.0
 
     def __post_init__(self) -> None:
         self._schedules = Schedules(self.connection)
+        self._following = Following(self.connection)
 
     def turn(self, now: float) -> None:
         """Look at all schedules, and start what is due.
@@ -83,7 +76,9 @@ class Ticker:
             for one in chosen or ()
             if one.website is not None and one.website.schedule is not None
         ]
-        facts = self._schedules.read([website.name for website, _ in scheduled])
+        clock, facts = self._schedules.look([website.name for website, _ in scheduled])
+        if self._is_ahead(now - clock):
+            return
         for website, schedule in scheduled:
             try:
                 self._one(website, schedule, facts.get(website.name), now)
@@ -94,12 +89,24 @@ class Ticker:
         if chosen is None:
             return
         broken = {one.name for one in chosen if one.error is not None}
-        self._forget_all_but({website.name for website, _ in scheduled} | broken)
-        self.scheduled = frozenset(self._followed)
+        self._following.forget_all_but({website.name for website, _ in scheduled} | broken)
+        self.scheduled = frozenset(self._following.followed)
         if now - self._refreshed >= _REFRESH_SECONDS:
-            self._schedules.refresh(list(self._followed))
+            self._schedules.refresh(list(self._following.followed))
             self._refreshed = now
-        self._looked = now
+        self._following.looked = now
+
+    def _is_ahead(self, seconds: float) -> bool:
+        """Whether the clock here is so many seconds ahead of Redis' that what is due by it is not
+        due yet; told once."""
+        if seconds <= AHEAD_SECONDS:
+            self.hindrance = ""
+            return False
+        if not self.hindrance:
+            error = f"the clock of this machine is {seconds:.0f} s ahead of Redis'"
+            _log.error("nothing is scheduled", error=error)
+        self.hindrance = f"its clock is {seconds:.0f} s ahead of Redis'"
+        return True
 
     def _look(self) -> list[Chosen] | None:
         """The websites; None where their folder cannot be read, which is told once."""
@@ -121,49 +128,30 @@ class Ticker:
     def _one(
         self, website: Website, schedule: Schedule, facts: ScheduleFacts | None, now: float
     ) -> None:
-        followed = self._follow(website.name, schedule, facts, now)
+        followed = self._following.follow(website.name, schedule, facts, now)
         if followed.following is None or followed.following.timestamp() > now:
             return
-        due = latest_due(schedule, _moment(followed.since), _moment(now))
+        due = latest_due(schedule, moment(followed.since), moment(now))
         if due is None:
             return
         named = Due(website.name, int(due.timestamp()), followed.times, schedule.overlap == "queue")
-        waits = facts is not None and facts.waits is not None
-        if schedule.missed == "skip" and now - named.at > LATE_SECONDS and not waits:
+        # What waits, or was started and is lost, has had its scheduler in time.
+        seen = followed.again == named.at or (facts is not None and facts.waits is not None)
+        if schedule.missed == "skip" and now - named.at > LATE_SECONDS and not seen:
             self._schedules.settle(named, DueOutcome.MISSED)
             _log.warning("a due time was missed", site=website.name, due=due.isoformat())
-        elif not self._start(website, named, due, facts):
+        elif not self._start(website, named, due, followed, facts, now):
             return
         followed.move(schedule, named.at)
 
-    def _follow(
-        self, name: str, schedule: Schedule, facts: ScheduleFacts | None, now: float
-    ) -> _Followed:
-        """How far the schedule is dealt with, by all that is known."""
-        times = times_of(schedule)
-        followed = self._followed.get(name)
-        if followed is None or followed.times != times:
-            if facts is not None and facts.times == times:
-                since = facts.until  # what was missed while no scheduler ran is due
-            else:
-                since = self._schedules.begin(name, times, self._seen_first(now))
-            followed = _Followed(times, since, next_due(schedule, _moment(since)))
-            self._followed[name] = followed
-            _log.info("a schedule is followed", site=name, times=times, next=_iso(followed))
-        elif facts is None or facts.until < followed.since:
-            # The ledger has lost its data, or the last of them.
-            followed.move(schedule, self._schedules.begin(name, times, followed.since))
-        else:
-            followed.move(schedule, facts.until)
-        return followed
-
-    def _seen_first(self, now: float) -> float:
-        """From when on a schedule counts that is new or another one: it may have come at any time
-        since the last turn, and nothing of what was before is due by it."""
-        return min(now, max(self._looked, now - 2 * TURN_SECONDS)) if self._looked else now
-
     def _start(
-        self, website: Website, due: Due, when: dt.datetime, facts: ScheduleFacts | None
+        self,
+        website: Website,
+        due: Due,
+        when: dt.datetime,
+        followed: Followed,
+        facts: ScheduleFacts | None,
+        now: float,
     ) -> bool:
         """Start what is due; False where it waits to be tried again."""
         log = _log.bind(site=website.name, due=when.isoformat())
@@ -171,6 +159,9 @@ class Ticker:
             run = start_due(self.connection, self.broker, website, due)
         except LedgerUnreachable:
             raise
+        except ClockAhead as error:
+            log.error("a due run cannot be started", error=str(error))  # noqa: TRY400  # told whole
+            return False
         except TargetHeld as error:
             if due.queues:
                 if facts is None or facts.waits != due.at:
@@ -186,21 +177,7 @@ class Ticker:
             self._schedules.settle(due, DueOutcome.REFUSED, reason)
             log.exception("a due run cannot be started")
         else:
+            followed.entered = Entered(due.at, run or "", now)
             if run is not None:
                 log.info("a due run is started", run=run)
         return True
-
-    def _forget_all_but(self, names: Set[str]) -> None:
-        """What has no schedule any more is not made up for if it comes back."""
-        for name in self._followed.keys() - names:
-            self._schedules.forget(name, self._followed[name].since)
-            del self._followed[name]
-            _log.info("a schedule is gone", site=name)
-
-
-def _moment(seconds: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
-
-
-def _iso(followed: _Followed) -> str | None:
-    return followed.following.isoformat() if followed.following is not None else None

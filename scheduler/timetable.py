@@ -34,11 +34,40 @@ def zone_of(schedule: Schedule) -> dt.tzinfo:
     return dt.UTC if schedule.timezone == "UTC" else zoneinfo.ZoneInfo(schedule.timezone)
 
 
+class _Clock(CronSim):
+    """cronsim 2.8, whose steps end at whole hours of the clock also where it moves by half of one.
+
+    Its own step is of sixty minutes, so behind such a change each hour begins at its half, and what
+    is due before that is left out; its jump to a single minute lands at another one.
+    """
+
+    def advance_hour(self) -> bool:
+        """Go on to the first hour that fits, unless this one does (False)."""
+        if self.dt.hour in self.hours:
+            return False
+        while self.dt.hour not in self.hours:
+            self.tick(3600 - 60 * self.dt.minute - self.dt.second)
+            if self.dt.hour == 0:
+                break  # another day, which has to fit as well
+        return True
+
+    def advance_minute(self) -> bool:
+        """Go on to the first minute that fits, unless this one does (False)."""
+        if self.dt.minute in self.minutes:
+            return False
+        self.dt = self.dt.replace(second=0)
+        while self.dt.minute not in self.minutes:
+            self.tick(60)
+            if self.dt.minute == 0:
+                break  # another hour, which has to fit as well
+        return True
+
+
 def due_times(schedule: Schedule, after: dt.datetime) -> Iterator[dt.datetime]:
     """Every due time later than `after`, in order; it ends where none comes within 50 years."""
     zone = zone_of(schedule)
     last = after.astimezone(dt.UTC)
-    for moment in CronSim(schedule.cron, after.astimezone(zone)):
+    for moment in _Clock(schedule.cron, after.astimezone(zone)):
         # By way of UTC: cronsim may give a midnight that the clocks leave out, and, from within an
         # hour that comes twice, a time of the first pass, which is over.
         due = moment.astimezone(dt.UTC)

@@ -22,8 +22,9 @@ _Stamp = tuple[int, int, int]
 class WebsiteFiles:
     """What the website files say, look by look.
 
-    A file counts as changed when its size, its time or its inode is another one. The settings, and
-    with them `defaults`, are those that the process was started with.
+    A file counts as changed when its size, its time or its inode is another one, or when it can be
+    opened and could not be, or the reverse. The settings, and with them `defaults`, are those that
+    the process was started with.
 
     parsed: how many files have been read so far.
     """
@@ -39,7 +40,8 @@ class WebsiteFiles:
         What has not changed since the last look is the same object.
 
         Raises:
-            ConfigurationError: the folder is not there, or cannot be read.
+            ConfigurationError: the folder is not there, cannot be read, or has no website left
+                where it had some: a volume may be mounted on the folder itself.
         """
         folder = self.settings.paths.websites
         files = [file for file in website_files(self.settings) if is_name(file.stem)]
@@ -52,15 +54,18 @@ class WebsiteFiles:
         found: dict[str, Chosen] = {}
         known: dict[Path, tuple[_Stamp, Chosen]] = {}
         for file in files:
-            try:
-                facts = file.stat()
-            except FileNotFoundError:
+            stamp = _stamp(file)
+            if stamp is None:
                 continue  # it has gone since it was listed
-            stamp = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
             before = self._known.get(file)
             known[file] = before if before and before[0] == stamp else (stamp, self._read(file))
             name = file.stem
             found[name] = self._two_files(name) if name in found else known[file][1]
+        if self._known and not known:
+            raise ConfigurationError(
+                f"the folder of the website files, {shown_path(folder)}, has none left",
+                next_step="Bring one back, or restart the scheduler if all of them are removed.",
+            )
         self._known = known
         return list(found.values())
 
@@ -75,3 +80,16 @@ class WebsiteFiles:
             f"website {name} has more than one file", next_step="Remove all but one."
         )
         return self._twice.setdefault(name, Chosen(name, None, error))
+
+
+def _stamp(file: Path) -> _Stamp | None:
+    """What changes when the file does; None where it is not there. One that cannot be opened has
+    one, too: who reads it is told why."""
+    try:
+        with file.open("rb") as stream:
+            facts = os.fstat(stream.fileno())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return (-1, error.errno or 0, 0)
+    return (facts.st_size, facts.st_mtime_ns, facts.st_ino)

@@ -147,18 +147,24 @@ def guard_kombu() -> None:
     stays in `unacked`, and its second delivery fails to claim. A test restarts Redis in the middle
     of a task. docs/decisions/0002 tells why not an older release.
 
-    And keep it from CLIENT SETINFO, a right that none of our users has (config/redis-users.acl).
+    And, in whatever version: keep it from CLIENT SETINFO, a right that none of our users has
+    (config/redis-users.acl), and give it the password for a socket (see `_kombu_url`).
     """
-    if kombu.__version__ != "5.7.0" or getattr(kombu_redis, "_siteferry_guard", False):
+    if getattr(kombu_redis, "_siteferry_guard", False):
         return
     original_parameters = kombu_redis.Channel._connparams
     original_restore = kombu_redis.QoS.restore_unacked
+    to_be_mended = kombu.__version__ == "5.7.0"
 
     def _connparams(self: object, asynchronous: bool = False) -> dict[str, object]:
         connection = getattr(self, "connection", None)
-        if connection is None or connection.client is None:
+        if to_be_mended and (connection is None or connection.client is None):
             raise redis.exceptions.ConnectionError("the channel is closed")
-        return {**original_parameters(self, asynchronous), "driver_info": None}
+        parameters = {**original_parameters(self, asynchronous), "driver_info": None}
+        password = _socket_passwords.get(connection.client.hostname if connection else "")
+        if password is not None:
+            parameters["password"] = password.reveal()
+        return parameters
 
     def restore_unacked(self: object, client: object = None) -> object:
         try:
@@ -167,8 +173,14 @@ def guard_kombu() -> None:
             return None  # they stay in `unacked` until the visibility timeout
 
     kombu_redis.Channel._connparams = _connparams
-    kombu_redis.QoS.restore_unacked = restore_unacked
+    if to_be_mended:
+        kombu_redis.QoS.restore_unacked = restore_unacked
     kombu_redis._siteferry_guard = True
+
+
+_socket_passwords: dict[str, Secret] = {}
+"""By what kombu calls the host: it takes the whole URL of a socket for its name, and workers tell
+that to whoever asks them for their state, Flower among them."""
 
 
 def end_polling(channel: Any) -> None:
@@ -186,15 +198,19 @@ def end_polling(channel: Any) -> None:
 
 
 def _kombu_url(url: str, username: str | None, password: Secret | None) -> str:
+    """The URL that kombu understands; for a socket, the password is kept beside it."""
     parts = urllib.parse.urlsplit(url)
-    login = ""
-    if username or password:
-        login = urllib.parse.quote(username or "", safe="")
-        if password:
-            login += ":" + urllib.parse.quote(password.reveal(), safe="")
-        login += "@"
+    user = urllib.parse.quote(username or "", safe="")
     if parts.scheme == "unix":
         database = urllib.parse.parse_qs(parts.query).get("db", ["0"])[0]
-        return f"redis+socket://{login}{parts.path}?virtual_host={database}"
+        login = f"{user}@" if user else ""
+        socket_url = f"redis+socket://{login}{parts.path}?virtual_host={database}"
+        host = socket_url.removeprefix("redis+")
+        if password:
+            _socket_passwords[host] = password
+        else:
+            _socket_passwords.pop(host, None)
+        return socket_url
+    login = f"{user}:{urllib.parse.quote(password.reveal(), safe='')}" if password else user
     host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}{host}"))
+    return urllib.parse.urlunsplit(parts._replace(netloc=f"{login}@{host}" if login else host))

@@ -43,6 +43,7 @@ SiteferryError
 │   ├── RunNotEnding                       it cannot be ended any more
 │   └── RunCancelled              exit 8
 ├── LedgerUnreachable           transient, exit 7   Redis does not answer
+├── ClockAhead                             what is due by the clock here is not by Redis' for long
 ├── RunLost                       exit 7   Redis has lost the run that was under way
 ├── NoWorker                      exit 7
 ├── UnknownRun                    exit 2
@@ -305,6 +306,10 @@ class LedgerUnreachable(SiteferryError):
 
     transient = True
     exit_code = 7
+
+
+class ClockAhead(SiteferryError):
+    """What is due by the clock of this machine is not due by Redis' for long."""
 
 
 class RunLost(SiteferryError):

@@ -26,7 +26,7 @@ from tests.servers.ports import HOST, PortBlock
 from tests.servers.wire import WireProxy
 from tests.servers.wire_faults import CutControl, SayInstead
 
-PRODUCER, WORKER, FLOWER = PASSWORDS
+PRODUCER, WORKER, FLOWER = (f"siteferry-{of}" for of in ("producer", "worker", "flower"))
 USER = "operator"
 WORD = "Lamp/Flower: Öre-5521"
 """Flower's password. It is no ASCII, and changes its looks in a URL, in JSON and in a header."""

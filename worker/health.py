@@ -39,6 +39,8 @@ KEEPER_SECONDS = 120.0
 """For so long a keeper may be in the middle of one round while Redis answers others;"""
 SILENT_KEEPER_SECONDS = 300.0
 """and for so long while it answers nobody, for each call to Redis is given up within a minute."""
+START_SECONDS = 300.0
+"""For so long a start may last once Redis has answered; it takes a second or two."""
 
 
 @dataclass(slots=True)
@@ -143,6 +145,28 @@ _NO_ANSWER_YET = "Redis has not answered yet"
 
 
 @dataclass(slots=True)
+class Starting:
+    """Looks at a process until it is put together: first it waits for Redis, however long, then for
+    nobody; what hangs then (a credential store, a dead mount) only a new start can mend."""
+
+    clock: Callable[[], float] = time.monotonic
+    _since: float | None = None
+
+    def goes_on(self) -> None:
+        """Redis has answered."""
+        self._since = self.clock()
+
+    def look(self) -> Health:
+        """To be called at any time, by any thread."""
+        since = self._since
+        if since is None:
+            return Health(why_not_ready=_NO_ANSWER_YET)
+        seconds = self.clock() - since
+        hung = f"its start has hung for {seconds:.0f} s" if seconds > START_SECONDS else None
+        return Health(hung, "it is starting")
+
+
+@dataclass(slots=True)
 class WorkerHealth:
     """The health of a process from before it has reached Redis.
 
@@ -152,6 +176,7 @@ class WorkerHealth:
     node: str
     file: HealthFile | None
     turning: Turning = field(default_factory=Turning)
+    starting: Starting = field(default_factory=Starting)
 
     def watch(self, worker: Any, runtime: Runtime, keepers: Keepers, stopping: Stopping) -> None:
         """From now on there is more to look at."""
@@ -171,14 +196,10 @@ def begin_health(settings: Settings) -> Iterator[WorkerHealth]:
     if PARENT_PIPE in os.environ:
         yield WorkerHealth(node, None)
         return
-    directory = settings.health_directory
-    file = HealthFile(directory, "worker", node, __version__, _starting)
+    directory, starting = settings.health_directory, Starting()
+    file = HealthFile(directory, "worker", node, __version__, starting.look)
     file.start()
     try:
-        yield WorkerHealth(node, file)
+        yield WorkerHealth(node, file, starting=starting)
     finally:
         file.close()
-
-
-def _starting() -> Health:
-    return Health(why_not_ready=_NO_ANSWER_YET)

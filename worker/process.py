@@ -39,7 +39,7 @@ def run_worker(
     health: WorkerHealth,
     stalled_seconds: float = STALLED_SECONDS,
 ) -> int:
-    """Work until SIGTERM or SIGINT; gives the exit status of the process.
+    """Work until SIGTERM or SIGINT; gives the exit status of the process. Redis has answered.
 
     Args:
         health: was begun by the caller, who ends it; it names the node.
@@ -47,6 +47,7 @@ def run_worker(
         concurrency: threads, so the most items that this process carries at a time.
         events: send Celery's task events from the start, not only once Flower asks for them.
     """
+    health.starting.goes_on()
     node = health.node
     runtime = make_runtime(settings, redis_url, node)
     use_runtime(runtime)

@@ -148,8 +148,9 @@ def _leave(status: int) -> NoReturn:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             try:
-                stream.flush()
-            except OSError:
+                if stream is not None:  # a process may be started without
+                    stream.flush()
+            except (OSError, ValueError):
                 sys.exit(status)
         os._exit(status)
     sys.exit(status)
@@ -162,7 +163,9 @@ def _run() -> None:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")  # whatever the locale, no name may break output
     try:
-        cli(standalone_mode=False)
+        # Click gives what a command has asked to end with (`ctx.exit`), or what it returned.
+        code = cli(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -13,14 +13,20 @@ import secrets
 from typing import Any
 
 from flower.app import Flower
+from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
+from tornado.netutil import bind_sockets
+from tornado.web import RequestHandler, stream_request_body
 
 from siteferry.log import get_logger, printable
 from siteferry.secret import Secret
 
 _OPEN = "/healthcheck"
 """Says OK and nothing else: whoever looks whether the process lives needs no password."""
+
+MOST_BODY_BYTES = 1024 * 1024
+"""Of a request, which Tornado keeps in memory as a whole, a hundred times as much by default. Those
+of Flower's pages have a few hundred bytes."""
 
 _log = get_logger(__name__)
 
@@ -44,6 +50,16 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         self._inner = _header(inner)
         super().__init__(**kwargs)
 
+    def start_http_server(self) -> int:
+        """As Flower's own, for an address and a port, with a bound for bodies; gives the port.
+
+        Raises OSError where it cannot listen there.
+        """
+        sockets = bind_sockets(self.options.port, address=self.options.address)
+        server = HTTPServer(self, xheaders=self.options.xheaders, max_body_size=MOST_BODY_BYTES)
+        server.add_sockets(sockets)
+        return int(sockets[0].getsockname()[1])
+
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Tornado asks this for every request before anything else is done with it."""
         given = request.headers.get("Authorization", "")
@@ -57,8 +73,13 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         return super().find_handler(request, **kwargs)
 
 
+@stream_request_body
 class LoginWanted(RequestHandler):
-    """Answers 401, which has a browser ask for user and password."""
+    """Answers 401, which has a browser ask for user and password: as soon as the headers are there,
+    for whoever is not logged in must not fill our memory with a body."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """What comes before the connection is closed is dropped."""
 
     def check_xsrf_cookie(self) -> None:
         """Nothing is done here that another site could ask for."""

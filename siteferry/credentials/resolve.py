@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from siteferry.credentials.base import checked_value
 from siteferry.credentials.cache import Stores
@@ -83,9 +84,10 @@ def resolve_metrics_token(stores: Stores) -> Secret | None:
         CredentialError, ConfigurationError: as for `resolve_login`.
     """
     metrics = stores.settings.metrics
-    if metrics.token_reference is None:
-        return metrics.token
-    return _Resolver(stores, os.environ, fresh=False).fetched(metrics.token_reference)
+    where = Whereabouts(
+        "metrics.token", metrics.token_reference, metrics.token_file, metrics.token_unset
+    )
+    return _of_one_process(stores, where) or metrics.token
 
 
 def resolve_flower_password(stores: Stores) -> Secret:
@@ -95,19 +97,11 @@ def resolve_flower_password(stores: Stores) -> Secret:
         ConfigurationError: there is none.
         CredentialError: as for `resolve_login`.
     """
-    flower, found = stores.settings.flower, None
-    if flower.password_reference is not None:
-        found = _Resolver(stores, os.environ, fresh=False).fetched(flower.password_reference)
-    elif flower.password_file is not None:
-        found = read_secret_file(flower.password_file, f"the file {flower.password_file}")
-        if found is None:
-            raise CredentialAbsent(
-                f"there is no file {flower.password_file}, which is to hold Flower's password",
-                next_step="Write it, or correct flower.password_file or "
-                "SITEFERRY_FLOWER_PASSWORD_FILE.",
-            )
-    else:
-        found = flower.password
+    flower = stores.settings.flower
+    where = Whereabouts(
+        "flower.password", flower.password_reference, flower.password_file, flower.password_unset
+    )
+    found = _of_one_process(stores, where) or flower.password
     if not found:
         raise ConfigurationError(
             "Flower has no password, and shows what it knows to nobody without one",
@@ -115,6 +109,34 @@ def resolve_flower_password(stores: Stores) -> Secret:
             "docs/flower.md shows how to make one.",
         )
     return checked_value(found, "the password of Flower")
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a secret that one kind of process needs is to be had, if not in the settings. key: what
+    the settings call it. unset: which variable is missing."""
+
+    key: str
+    reference: CredentialReference | None
+    file: Path | None
+    unset: str | None
+
+
+def _of_one_process(stores: Stores, where: Whereabouts) -> Secret | None:
+    if where.unset is not None:
+        raise ConfigurationError(f"{where.key}: {where.unset}")
+    if where.reference is not None:
+        return _Resolver(stores, os.environ, fresh=False).fetched(where.reference)
+    if where.file is None:
+        return None
+    found = read_secret_file(where.file, f"the file {where.file}")
+    if found is None:
+        raise CredentialAbsent(
+            f"there is no file {where.file}, which is to hold {where.key}",
+            next_step=f"Write it, or correct {where.key}_file or the environment variable that "
+            "names it.",
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

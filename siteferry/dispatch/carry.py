@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from siteferry.dispatch.elsewhere import offer_again
@@ -34,7 +35,7 @@ from siteferry.errors import (
 )
 from siteferry.ledger.items import Finish, Later
 from siteferry.log import bind, get_logger
-from siteferry.run import Ended, ItemKind, Member, RunState
+from siteferry.run import Ended, Ending, ItemKind, Member, RunState
 
 _OF_A_WHOLE_WEBSITE = (ItemKind.PLAN, ItemKind.PUBLISH)
 
@@ -61,11 +62,12 @@ def carry(runtime: Runtime, member: Member, step: Step) -> Ended:
             ended = _carried(work, step)
             with runtime.hands.dealing():
                 stays = not runtime.stopping.is_set()
-                following, shown = _told(runtime, work, step, ended, stays=stays)
+                following, words = _told(runtime, work, step, ended, stays=stays)
                 files = len(work.outcomes())
                 _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
                 runtime.hands.put_down(work)
                 runtime.broker.send(following, runtime.node if stays else None)
+            shown = _said(words)
         finally:
             runtime.hands.put_down(work)
     if step.kind in _OF_A_WHOLE_WEBSITE:
@@ -73,6 +75,14 @@ def carry(runtime: Runtime, member: Member, step: Step) -> Ended:
         # all over what a large website took, of which half would not go back to the system.
         gc.collect()
     return shown
+
+
+def _said(words: Callable[[], Ended]) -> Ended:
+    try:
+        return words()
+    except Exception:  # noqa: BLE001  # the ledger knows what counts, and the task has ended
+        _log.exception("what became of a task cannot be told")
+        return Ended(Ending.DONE, "it has ended; the worker's log has more")
 
 
 def _take_up(runtime: Runtime, member: Member) -> Work | Ended:
@@ -114,19 +124,20 @@ def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
 
 def _told(
     runtime: Runtime, work: Work, step: Step, ended: Finish | Later | SiteferryError, *, stays: bool
-) -> tuple[list[Member], Ended]:
-    """Tell the ledger; gives what may be sent now. `stays`: the first of it to this process."""
+) -> tuple[list[Member], Callable[[], Ended]]:
+    """Tell the ledger; gives what may be sent now, and who makes the words for people: nothing must
+    wait for them, or fail by them. `stays`: the first of what is sent to this process."""
     if isinstance(ended, Finish):
         return _finish(runtime, work, ended, stays=stays)
     if isinstance(ended, Later):
         # Who gives an item back because it stops has not had the item's turn.
-        return _release(runtime, work, yielding=stays, stays=stays), ended_later(work)
+        return _release(runtime, work, yielding=stays, stays=stays), lambda: ended_later(work)
     if isinstance(ended, LeaseLost):
         _log.warning("given to another worker", reason=str(ended))
-        return [], ended_lost(ended)
+        return [], lambda: ended_lost(ended)
     if isinstance(ended, WorkerStops):
         _log.info("given back", reason=str(ended))
-        return _release(runtime, work, stays=stays), ended_released(work, ended)
+        return _release(runtime, work, stays=stays), lambda: ended_released(work, ended)
     return _after_error(runtime, work, step, ended, stays=stays)
 
 
@@ -158,17 +169,16 @@ def _release(
 
 def _finish(
     runtime: Runtime, work: Work, finish: Finish, *, stays: bool
-) -> tuple[list[Member], Ended]:
-    before = failed_before(work)
+) -> tuple[list[Member], Callable[[], Ended]]:
     with work.pulse.telling:
         whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
         following = runtime.items.finish(work.member, runtime.node, whole, stays=stays)
-    return following, ended_finished(work, whole, before)
+    return following, lambda: ended_finished(work, whole, failed_before(work))
 
 
 def _after_error(
     runtime: Runtime, work: Work, step: Step, error: SiteferryError, *, stays: bool
-) -> tuple[list[Member], Ended]:
+) -> tuple[list[Member], Callable[[], Ended]]:
     items, member, node = runtime.items, work.member, runtime.node
     again, error = _again(work, step, error)
     if again is not None:
@@ -176,7 +186,7 @@ def _after_error(
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))
         delay, blameless = again.delay_seconds, again.blameless
         following = _release(runtime, work, delay, error, blameless=blameless, stays=stays)
-        return following, ended_released(work, error, again)
+        return following, lambda: ended_released(work, error, again)
     _log.error("given up", error=str(error))
     finish = None if error.ends_run else step.give_up(work, error)
     if finish is not None:
@@ -190,7 +200,7 @@ def _after_error(
         facts = failure_facts(error)
         following = items.fail_run(member.run, state, facts, spare_publish=False) or []
     following += items.release(member, node, [], 0, None, blameless=True, stays=stays)
-    return following, ended_given_up(error)
+    return following, lambda: ended_given_up(error)
 
 
 def _again(work: Work, step: Step, error: SiteferryError) -> tuple[Again | None, SiteferryError]:

@@ -40,7 +40,8 @@ def below(state_directory: str) -> str:
 
 def read_records(directory: str) -> list[dict[str, Any]]:
     """What stands in all health files of `directory`, in the order of their names; none where it is
-    missing. A file that is removed meanwhile, or is none of ours, is passed over.
+    missing. A file that is removed meanwhile, cannot be read, or is none of ours, is passed over:
+    one must not speak for the others.
 
     Raises:
         OSError: the directory cannot be looked into.
@@ -58,7 +59,7 @@ def read_records(directory: str) -> list[dict[str, Any]]:
             with open(path, "rb") as file:
                 record = json.loads(file.read(RECORD_BYTES * 4))
             _ = record["pid"] + record["written"], record["kind"] + record["node"]
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             continue
         records.append({**record, "path": path})
     return records
@@ -66,8 +67,20 @@ def read_records(directory: str) -> list[dict[str, Any]]:
 
 def is_here(record: Mapping[str, Any]) -> bool:
     """Whether the process was started on this machine, or in this container: its number says
-    nothing elsewhere."""
-    return bool(record.get("host") == os.uname().nodename)
+    nothing elsewhere. Containers of one pod have the same name and numbers of their own."""
+    if record.get("host") != os.uname().nodename:
+        return False
+    its, ours = record.get("pid_namespace"), pid_namespace()
+    return not its or not ours or bool(its == ours)
+
+
+def pid_namespace() -> str:
+    """Where the numbers of processes are those that we see (pid_namespaces(7)); "" where the
+    system does not tell."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def lives(record: Mapping[str, Any]) -> bool:

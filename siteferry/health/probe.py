@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 ALIVE, READY = "alive", "ready"
 KINDS = ("worker", "beat")
 WITHIN_SECONDS = 10.0
-OK, NOT_SO, WRONG_USAGE = 0, 1, 2
+OK, NOT_SO, WRONG_USAGE, NOBODY = 0, 1, 2, 3
 
 USAGE = f"""\
 usage: siteferry-probe alive|ready [--kind worker|beat] [--pid N] [--dir DIR] [--within SECONDS]
 
 Says whether the processes of siteferry on this machine, or in this container, are alive (only a new
 start would help those that are not) or ready to take work. All must be; exit status 0, or 1 and the
-reason. 2: wrong usage.
+reason. 2: wrong usage. 3: nobody to ask, for none has left a file there, or none can be seen.
 
   --kind KIND       only workers, or only beat
   --pid N           only this process
@@ -112,19 +112,20 @@ def main() -> None:
 
 
 def answer(question: Question) -> tuple[int, str]:
-    """The exit status and the line to print."""
+    """The exit status and the line to print. NOBODY is no answer: the process may never have been
+    started, or was stopped on purpose, or writes elsewhere."""
     asked = [question.kind] if question.kind else ["process of siteferry"]
     try:
         records = [r for r in read_records(question.directory) if question.counts(r)]
     except OSError as error:
-        return NOT_SO, f"not {question.word}: {question.directory}: {error.strerror}"
+        return NOBODY, f"not {question.word}: {question.directory}: {error.strerror}"
     here = [record for record in records if is_here(record) and lives(record)]
     if not here:
         gone = [_name(record) for record in records if is_here(record)]
         more = f"; gone: {', '.join(gone)}" if gone else ""
         which = f" with number {question.pid}" if question.pid is not None else ""
         text = f"no {asked[0]}{which} that runs has written in {question.directory}{more}"
-        return NOT_SO, f"not {question.word}: {text}"
+        return (NOT_SO if gone else NOBODY), f"not {question.word}: {text}"
     now = time.monotonic()
     wrong = [(why, r) for r in here if (why := why_not(question, r, now)) is not None]
     if not wrong:

@@ -14,9 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from siteferry.health.place import RECORD_BYTES, SUFFIX, is_here, lives, read_records, started_of
+from siteferry.health.place import (
+    RECORD_BYTES,
+    SUFFIX,
+    is_here,
+    lives,
+    pid_namespace,
+    read_records,
+    started_of,
+)
 
 WRITE_SECONDS = 1.0
+FORGOTTEN_SECONDS = 86400.0
+"""Without a write, after which a file of another container is taken for one of a dead process. If
+its process lives after all, it is there again within a second."""
 _MOST_REASON = 200
 
 _log = logging.getLogger(__name__)
@@ -42,9 +53,9 @@ class HealthFile:
     and is the only one that asks and writes. `ask` must wait for nothing, locks that are held
     during calls to Redis included.
 
-    A directory that cannot be made or written is warned of, and the process goes on without a file:
-    it works, and nobody can see it. What is written shows no secret, and every user may read it who
-    gets into the directory.
+    A directory that cannot be made or written is warned of once, and the process goes on without a
+    file: it works, and nobody can see it until a later second's try succeeds. What is written shows
+    no secret, and every user may read it who gets into the directory.
 
         def look() -> Health:
             return Health(why_not_ready=None if scheduler.leads else "another beat holds the lock")
@@ -73,25 +84,19 @@ class HealthFile:
             "kind": kind,
             "node": node,
             "host": os.uname().nodename,
+            "pid_namespace": pid_namespace(),
             "pid": os.getpid(),
             "started": started_of(os.getpid()) or "",
             "version": version,
         }
         self._told = threading.Event()
         self._ends = False
-        self._fails = self._look_fails = False
+        self._fails = self._look_fails = self._cleared = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Write the first time, remove what dead processes have left, and go on in a thread."""
-        folder = self._path.parent
-        try:
-            make_closed(folder)
-            self._write()
-            remove_dead(folder)
-        except OSError as error:
-            _log.warning("no health file, so probes fail: %s", error)
-            return
+        self._try()
         self._thread = threading.Thread(target=self._run, name="siteferry-health", daemon=True)
         self._thread.start()
 
@@ -116,14 +121,21 @@ class HealthFile:
             self._told.clear()
             if self._ends:
                 return
-            try:
-                self._write()
-            except OSError as error:
-                if not self._fails:
-                    _log.warning("the health file cannot be written: %s", error)
-                self._fails = True
-            else:
-                self._fails = False
+            self._try()
+
+    def _try(self) -> None:
+        folder = self._path.parent
+        try:
+            make_closed(folder)
+            self._write()
+            if not self._cleared:
+                remove_dead(folder)
+        except OSError as error:
+            if not self._fails:
+                _log.warning("no health file, so probes fail: %s", error)
+            self._fails = True
+        else:
+            self._cleared, self._fails = True, False
 
     def _write(self) -> None:
         record = self._who | self._asked() | {"written": round(time.monotonic(), 3)}
@@ -133,12 +145,15 @@ class HealthFile:
         try:
             _write_whole(part, content, os.O_CREAT | os.O_TRUNC)
             part.replace(self._path)
-        except OSError:
+        except OSError as error:
             # A full disk is no reason to seem dead: this asks for no room, and who reads at the
             # very moment may find both halves from two seconds.
             with contextlib.suppress(OSError):
                 part.unlink()
-            _write_whole(self._path, content, 0)
+            try:
+                _write_whole(self._path, content, 0)
+            except FileNotFoundError:
+                raise error from None
 
     def _asked(self) -> dict[str, object]:
         try:
@@ -168,12 +183,18 @@ def make_closed(folder: Path) -> None:
 
 
 def remove_dead(folder: Path) -> None:
-    """Remove the files of processes of this machine that have gone."""
+    """Remove the files of processes of this machine that have gone, and of others that nobody has
+    written for a day, as far as that can be done."""
     for record in read_records(str(folder)):
-        if is_here(record) and not lives(record):
-            path = Path(record["path"])
-            for left in (path, path.with_suffix(".part")):
-                left.unlink(missing_ok=True)
+        path = Path(record["path"])
+        with contextlib.suppress(OSError):
+            if is_here(record):
+                is_dead = not lives(record)
+            else:
+                is_dead = time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS
+            if is_dead:
+                path.unlink()
+                path.with_suffix(".part").unlink(missing_ok=True)
 
 
 def _write_whole(path: Path, content: bytes, flags: int) -> None:

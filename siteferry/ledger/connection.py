@@ -25,6 +25,18 @@ T = TypeVar("T")
 
 _log = get_logger(__name__)
 
+_SHARED = (
+    "names",
+    "runs",
+    "counts",
+    "ends",
+    "limits",
+    "window",
+    "outcomes",
+    "attempts",
+    "schedules",
+)
+"""What stands in front of every script, in this order: each builds on those before it."""
 _SCRIPTS = (
     "start",
     "claim",
@@ -152,9 +164,11 @@ def connect(
         **options,
     )
     folder = resources.files("siteferry.ledger").joinpath("lua")
-    prelude = folder.joinpath("prelude.lua").read_text("utf-8")
+    shared = "".join(
+        folder.joinpath("shared", f"{name}.lua").read_text("utf-8") for name in _SHARED
+    )
     scripts = {
-        name: client.register_script(prelude + folder.joinpath(f"{name}.lua").read_text("utf-8"))
+        name: client.register_script(shared + folder.joinpath(f"{name}.lua").read_text("utf-8"))
         for name in _SCRIPTS
     }
     scheme = url.partition(":")[0]

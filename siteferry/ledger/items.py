@@ -72,7 +72,7 @@ class Child:
         return [self.item, self._body_text(), self.first]
 
     def _body_text(self) -> str:
-        """The label is the first field, and no quote stands in it: `label_of` in prelude.lua reads
+        """The label is the first field, and no quote stands in it: `label_of` in window.lua reads
         it there without the rest. Workers of versions without labels read the body as it was."""
         text = _dump(self.body)
         if not self.label or not self.body:

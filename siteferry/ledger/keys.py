@@ -1,4 +1,4 @@
-"""The names of all Redis keys. `lua/prelude.lua` builds the same names; a test compares the two.
+"""The names of all Redis keys. `lua/shared/names.lua` builds the same; a test compares the two.
 
 All begin with the configured prefix (default `siteferry:`). A run that lives expires LIVE_SECONDS
 after something has happened to it; one that has ended, after what `redis.keep_runs` was when it
@@ -86,6 +86,8 @@ LIVE_SECONDS = 30 * 24 * 3600
 ACCOUNT_SECONDS = 90 * 24 * 3600
 SCHEDULE_SECONDS = 90 * 24 * 3600
 """After no scheduler has looked after it."""
+AHEAD_SECONDS = 600
+"""What a scheduler says of a time further ahead of Redis' clock than this is not believed."""
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60

@@ -9,7 +9,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from siteferry.errors import TargetHeld, UnknownRun
+from siteferry.errors import ClockAhead, TargetHeld, UnknownRun
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.items import Kept, members
 from siteferry.ledger.keys import LIVE_SECONDS, target_digest
@@ -21,6 +21,7 @@ _WARNING = "warning:"
 """Begins the fields of a run that hold a warning; `warn` keeps those of the plan elsewhere."""
 _ROWS_AT_ONCE = 250
 _DEALT_WITH = 2
+_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Runs:
 
         Raises:
             TargetHeld: another run holds the target. `due` is skipped, or waits to be tried again.
+            ClockAhead: `due` lies AHEAD_SECONDS ahead of Redis' clock; nothing is done.
         """
         return self._start(new, due)
 
@@ -86,6 +88,11 @@ class Runs:
         )
         if ok == _DEALT_WITH:
             return None
+        if ok == _AHEAD:
+            raise ClockAhead(
+                f"a run of {new.site} is due far ahead of Redis' clock",
+                next_step="Set the clocks of this machine and of Redis' right.",
+            )
         if not ok:
             raise TargetHeld(
                 f"run {answer} holds the target of {new.site}",

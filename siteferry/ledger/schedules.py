@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from siteferry.ledger.connection import Connection
-from siteferry.ledger.keys import SCHEDULE_SECONDS
+from siteferry.ledger.keys import AHEAD_SECONDS, SCHEDULE_SECONDS
 
 _SITES_AT_ONCE = 250
 
@@ -63,6 +63,8 @@ class ScheduleFacts:
 
     times: the text of the schedule that was seen last. until: Unix seconds up to which everything
     is dealt with. waits: the due time for which a run waits for `holder` to end; None: none does.
+    ahead_seconds: how far ahead of Redis' clock that was noted, where that is not believed; `until`
+    is then Redis' time.
     """
 
     times: str
@@ -70,6 +72,7 @@ class ScheduleFacts:
     last: Handled | None = None
     waits: float | None = None
     holder: str = ""
+    ahead_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +82,38 @@ class Schedules:
     connection: Connection
 
     def read(self, sites: Sequence[str]) -> dict[str, ScheduleFacts]:
-        """What is known of each of `sites`; one of which nothing is known is absent. Redis is asked
-        also where there are none."""
+        """What is known of each of `sites`; one of which nothing is known is absent."""
+        return self.look(sites)[1]
+
+    def look(self, sites: Sequence[str]) -> tuple[float, dict[str, ScheduleFacts]]:
+        """The time of Redis' clock (Unix seconds), and what is known of each of `sites`. Redis is
+        asked also where there are none."""
         keys, client = self.connection.keys, self.connection.client
         found: dict[str, ScheduleFacts] = {}
+        now = 0.0
         for start in range(0, max(len(sites), 1), _SITES_AT_ONCE):
             some = sites[start : start + _SITES_AT_ONCE]
 
             def ask(some: Sequence[str] = some) -> list[Any]:
                 with client.pipeline(transaction=False) as pipe:
-                    pipe.ping()
+                    pipe.time()
                     for site in some:
                         pipe.hgetall(keys.schedule(site))
-                    return list(pipe.execute())[1:]
+                    return list(pipe.execute())
 
-            for site, fields in zip(some, self.connection.call(ask), strict=True):
+            (seconds, micros), *answers = self.connection.call(ask)
+            now = seconds + micros / 1e6
+            for site, fields in zip(some, answers, strict=True):
                 if "handled" in fields:
-                    found[site] = _facts(fields)
-        return found
+                    found[site] = _facts(fields, now)
+        return now, found
 
     def begin(self, site: str, times: str, until: float) -> float:
         """Note a schedule that is new or another one: nothing up to `until` is due by it.
 
         Returns:
-            Until when everything is dealt with now: later, if the ledger knew that already.
+            Until when everything is dealt with now: later, if the ledger knew that already; Redis'
+            time instead of one that lies AHEAD_SECONDS ahead of it.
         """
         return float(self.connection.run_script("settle", site, times, until, "", ""))
 
@@ -111,7 +122,8 @@ class Schedules:
         self.begin(site, "", until)
 
     def settle(self, due: Due, outcome: DueOutcome, reason: str = "") -> None:
-        """Note that `due` is dealt with without a run, unless it has been dealt with already."""
+        """Note that `due` is dealt with without a run, unless it has been dealt with already, or
+        lies AHEAD_SECONDS ahead of Redis' clock."""
         self.connection.run_script("settle", due.site, due.times, due.at, outcome.value, reason)
 
     def refresh(self, sites: Sequence[str]) -> None:
@@ -127,7 +139,7 @@ class Schedules:
         self.connection.call(write)
 
 
-def _facts(fields: Mapping[str, str]) -> ScheduleFacts:
+def _facts(fields: Mapping[str, str], now: float) -> ScheduleFacts:
     last = None
     if "outcome" in fields:
         last = Handled(
@@ -137,9 +149,11 @@ def _facts(fields: Mapping[str, str]) -> ScheduleFacts:
             fields["reason"],
             float(fields["at"]),
         )
-    until = float(fields["handled"])
+    until, ahead_seconds = float(fields["handled"]), 0.0
+    if until > now + AHEAD_SECONDS:
+        until, ahead_seconds = now, until - now
+    times = fields.get("times", "")
     waits = float(fields["waits"]) if "waits" in fields else until
-    facts = ScheduleFacts(fields.get("times", ""), until, last)
     if waits <= until:
-        return facts
-    return ScheduleFacts(facts.times, until, last, waits, fields["holder"])
+        return ScheduleFacts(times, until, last, ahead_seconds=ahead_seconds)
+    return ScheduleFacts(times, until, last, waits, fields["holder"], ahead_seconds)

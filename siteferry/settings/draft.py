@@ -10,7 +10,7 @@ from typing import Any
 from siteferry.health.place import VARIABLE as HEALTH_VARIABLE
 from siteferry.secret import Secret
 from siteferry.settings.document import Document
-from siteferry.settings.expansion import expand_tree
+from siteferry.settings.expansion import NotExpandable, expand, expand_tree
 from siteferry.settings.models import Settings, default_state_dir
 from siteferry.settings.nodes import KeyPath
 from siteferry.settings.problems import Problem, problem_at, without_nulls
@@ -27,8 +27,12 @@ from siteferry.settings.values import user_path
 PASSWORD: KeyPath = ("redis", "password")
 TOKEN: KeyPath = ("metrics", "token")
 FLOWER_PASSWORD: KeyPath = ("flower", "password")
-_SECRETS = {PASSWORD: "SITEFERRY_REDIS_PASSWORD", TOKEN: "SITEFERRY_METRICS_TOKEN"}
-"""Where a secret may stand, and the environment variable that goes before it."""
+_OF_ONE_PROCESS = {
+    TOKEN: "SITEFERRY_METRICS_TOKEN",
+    FLOWER_PASSWORD: "SITEFERRY_FLOWER_PASSWORD",
+}
+"""Secrets that one kind of process needs, and the environment variable that goes before each. All
+others neither read nor miss them: what is not there is told to who asks for it."""
 _NOT_IN_DEFAULTS: tuple[tuple[KeyPath, str], ...] = (
     (("ftp", "username"), "a login belongs in its website's file"),
     (("ftp", "password"), "a login belongs in its website's file"),
@@ -42,6 +46,7 @@ class SettingsDraft:
     """The document on its way to being checked.
 
     reported: paths that need no second word. references: where secrets are kept, by their paths.
+    unset: what keeps secrets of one process from being put together from the environment.
     """
 
     document: Document
@@ -50,6 +55,7 @@ class SettingsDraft:
     problems: list[Problem] = field(default_factory=list)
     reported: list[KeyPath] = field(default_factory=list)
     references: dict[KeyPath, CredentialReference] = field(default_factory=dict)
+    unset: dict[KeyPath, str] = field(default_factory=dict)
 
     def locate(self, path: KeyPath) -> tuple[str, int | None, KeyPath]:
         return self.document.positions.origin, self.document.positions.line(path), path
@@ -62,8 +68,9 @@ class SettingsDraft:
     def expand(self, environ: Mapping[str, str]) -> None:
         def keep(path: KeyPath, text: str) -> bool:
             # `defaults` are expanded with the website that they go into.
-            is_secret = path in _SECRETS or path == FLOWER_PASSWORD
-            return path[0] == "defaults" or (is_secret and mentions_credential(text))
+            if path[0] == "defaults" or path in _OF_ONE_PROCESS:
+                return True
+            return path == PASSWORD and mentions_credential(text)
 
         expanded, faults = expand_tree(self.document.data, environ, keep)
         self.data = without_nulls(expanded, Settings)
@@ -111,72 +118,67 @@ class SettingsDraft:
         redis = self.data.setdefault("redis", {})
         if not isinstance(redis, dict):
             return
-        self._check_secret(redis, PASSWORD)
+        if {"password", "password_file"} <= redis.keys():
+            self.fault(("redis", "password_file"), "stands beside `password`; one of them is right")
         self._take_url(redis, environ)
-        self._take_secret(redis, PASSWORD, environ)
+        password = self._password_of_environment(environ)
+        reference_or_text = redis.get("password")
+        if password is not None:
+            redis["password"] = password
+        elif isinstance(reference_or_text, str) and mentions_credential(reference_or_text):
+            del redis["password"]
+            self._refer(PASSWORD, reference_or_text)
+        elif "password" not in redis and isinstance(redis.get("password_file"), str):
+            found = self._read_secret(self.base / user_path(redis["password_file"]))
+            if isinstance(found, Secret):
+                redis["password"] = found
+            else:
+                self.fault(("redis", "password_file"), found)
 
-    def take_metrics(self, environ: Mapping[str, str]) -> None:
-        """The token from the environment or the file."""
-        metrics = self.data.setdefault("metrics", {})
-        if isinstance(metrics, dict):
-            self._check_secret(metrics, TOKEN)
-            self._take_secret(metrics, TOKEN, environ)
+    def take_secrets_of_one_process(self, environ: Mapping[str, str]) -> None:
+        """The token of the metrics and Flower's password: where each is to be had."""
+        for (block, key), variable in _OF_ONE_PROCESS.items():
+            part = self.data.get(str(block), {})
+            if isinstance(part, dict):
+                taken = self._taken(part, str(block), str(key), variable, environ)
+                if taken:
+                    self.data[str(block)] = taken
 
-    def _check_secret(self, part: dict[str, Any], path: KeyPath) -> None:
-        block, key = path
+    def _taken(
+        self,
+        part: dict[str, Any],
+        block: str,
+        key: str,
+        variable: str,
+        environ: Mapping[str, str],
+    ) -> dict[str, Any]:
         if {key, f"{key}_file"} <= part.keys():
             self.fault((block, f"{key}_file"), f"stands beside `{key}`; one of them is right")
-
-    def _take_secret(self, part: dict[str, Any], path: KeyPath, environ: Mapping[str, str]) -> None:
-        """Put the secret in, or keep where it is; the environment goes before the file."""
-        block, key = str(path[0]), str(path[1])
-        secret = self._secret_of_environment(_SECRETS[path], environ)
-        reference_or_text = part.get(key)
-        if secret is not None:
-            part[key] = secret
-        elif isinstance(reference_or_text, str) and mentions_credential(reference_or_text):
-            del part[key]
-            reference = parse_reference(reference_or_text)
-            if reference is None:
-                self.fault(path, f"must be {FORM}")
-            else:
-                self.references[path] = reference
-        elif key not in part and isinstance(part.get(f"{key}_file"), str):
-            found = self._read_secret(self.base / user_path(part[f"{key}_file"]))
-            if isinstance(found, Secret):
-                part[key] = found
-            else:
-                self.fault((block, f"{key}_file"), found)
-
-    def take_flower(self, environ: Mapping[str, str]) -> None:
-        """Flower's password: from the environment before the file. What stands in a file of its
-        own is read by Flower alone: no other process need see it."""
-        flower = self.data.get("flower", {})
-        if not isinstance(flower, dict):
-            return
-        if {"password", "password_file"} <= flower.keys():
-            self.fault(
-                ("flower", "password_file"), "stands beside `password`; one of them is right"
-            )
-        variable = "SITEFERRY_FLOWER_PASSWORD"
         plain, file = environ.get(variable), environ.get(f"{variable}_FILE")
         if plain and file:
             self._environment_fault(variable, "is set beside its _FILE variant; unset one of them")
         elif plain:
-            flower = {**flower, "password": Secret(plain), "password_file": None}
+            return {**part, key: Secret(plain), f"{key}_file": None}
         elif file:
-            path = str(Path(file).absolute())
-            flower = {**flower, "password": None, "password_file": path}
-        text = flower.get("password")
-        if isinstance(text, str) and mentions_credential(text):
-            flower = {**flower, "password": None}
-            reference = parse_reference(text)
-            if reference is None:
-                self.fault(FLOWER_PASSWORD, f"must be {FORM}")
-            else:
-                self.references[FLOWER_PASSWORD] = reference
-        if flower:
-            self.data["flower"] = flower
+            return {**part, key: None, f"{key}_file": str(Path(file).absolute())}
+        text = part.get(key)
+        if not isinstance(text, str):
+            return part
+        if mentions_credential(text):
+            self._refer((block, key), text)
+            return {**part, key: None}
+        try:
+            return {**part, key: expand(text, environ)}
+        except NotExpandable as error:
+            self.unset[block, key] = str(error)
+            return {**part, key: None}
+
+    def _refer(self, path: KeyPath, text: str) -> None:
+        reference = parse_reference(text)
+        if reference is None:
+            self.fault(path, f"must be {FORM}")
+        else:
+            self.references[path] = reference
 
     def _take_url(self, redis: dict[str, Any], environ: Mapping[str, str]) -> None:
         named = environ.get("SITEFERRY_REDIS_URL")
@@ -194,7 +196,8 @@ class SettingsDraft:
             if value is not None and (from_environment or key not in redis):
                 redis[key] = value
 
-    def _secret_of_environment(self, name: str, environ: Mapping[str, str]) -> Secret | None:
+    def _password_of_environment(self, environ: Mapping[str, str]) -> Secret | None:
+        name = "SITEFERRY_REDIS_PASSWORD"
         plain, file = environ.get(name), environ.get(f"{name}_FILE")
         if plain and file:
             self._environment_fault(name, "is set beside its _FILE variant; unset one of them")

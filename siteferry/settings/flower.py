@@ -43,6 +43,7 @@ class FlowerSettings(Part):
         default=600, description="how long it shows a worker that has gone, such as 10m"
     )
     _password_reference: CredentialReference | None = PrivateAttr(default=None)
+    _password_unset: str | None = PrivateAttr(default=None)
 
     @field_validator("url_prefix")
     @classmethod
@@ -63,3 +64,8 @@ class FlowerSettings(Part):
     def password_reference(self) -> CredentialReference | None:
         """Where the password is kept; see `RedisSettings.password_reference`."""
         return self._password_reference
+
+    @property
+    def password_unset(self) -> str | None:
+        """Which variable of the environment is missing for the password; None: none is."""
+        return self._password_unset

@@ -99,8 +99,7 @@ def settings_of(
     draft.check_defaults()
     draft.fill_paths(folder, environ)
     draft.take_redis(environ)
-    draft.take_metrics(environ)
-    draft.take_flower(environ)
+    draft.take_secrets_of_one_process(environ)
     draft.take_credentials(environ)
     settings = None
     try:
@@ -114,5 +113,7 @@ def settings_of(
     settings._base = draft.base
     settings.redis._password_reference = draft.references.get(PASSWORD)
     settings.metrics._token_reference = draft.references.get(TOKEN)
+    settings.metrics._token_unset = draft.unset.get(TOKEN)
     settings.flower._password_reference = draft.references.get(FLOWER_PASSWORD)
+    settings.flower._password_unset = draft.unset.get(FLOWER_PASSWORD)
     return settings, []

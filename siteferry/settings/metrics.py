@@ -50,8 +50,14 @@ class MetricsSettings(Part):
         default=None, description="PEM: its key, where it does not stand in `cert_file`"
     )
     _token_reference: CredentialReference | None = PrivateAttr(default=None)
+    _token_unset: str | None = PrivateAttr(default=None)
 
     @property
     def token_reference(self) -> CredentialReference | None:
         """Where the token is kept; `siteferry.credentials.resolve_metrics_token` asks for it."""
         return self._token_reference
+
+    @property
+    def token_unset(self) -> str | None:
+        """Which variable of the environment is missing for the token; None: none is."""
+        return self._token_unset

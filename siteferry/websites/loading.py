@@ -82,8 +82,24 @@ def website_files(settings: Settings) -> list[Path]:
     return [
         entry
         for entry in entries
-        if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+        if entry.suffix in SUFFIXES and not entry.name.startswith(".") and _is_there(entry)
     ]
+
+
+def _is_there(entry: Path) -> bool:
+    """Whether it is a file. One that is listed and may not be looked at is taken for one: who reads
+    it is told why it cannot be, and no other website is kept from anything."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return _is_listed(entry)
+
+
+def _is_listed(entry: Path) -> bool:
+    try:
+        return entry in entry.parent.iterdir()
+    except OSError:
+        return False
 
 
 def website_file(name: str, settings: Settings) -> Path:
@@ -121,7 +137,7 @@ def files_of(name: str, settings: Settings) -> list[Path]:
             f"{name!r} cannot be a website's name", next_step=f"Use {NAME_RULE}."
         )
     candidates = (settings.paths.websites / f"{name}{suffix}" for suffix in SUFFIXES)
-    return [file for file in candidates if file.is_file()]
+    return [file for file in candidates if _is_there(file)]
 
 
 def website_from_mapping(

@@ -63,12 +63,19 @@ class Visit:
 
     def rows(self, search: str) -> list[list[str]]:
         """The cells of the list of tasks after a search, the newest tasks first."""
-        with self.page.expect_response("**/tasks/datatable"):
-            self.page.fill("#tasks-table_filter input", search)
         self.page.wait_for_load_state("networkidle")
-        rows = self.page.locator("#tasks-table tbody tr").all()
+        # The table is drawn some time after the answer has come.
+        self.page.evaluate(
+            "() => { window.drawn = false;"
+            " $('#tasks-table').one('draw.dt', () => { window.drawn = true; }); }"
+        )
+        self.page.fill("#tasks-table_filter input", search)
+        self.page.wait_for_function("() => window.drawn")
+        rows: list[list[str]] = self.page.eval_on_selector_all(
+            "#tasks-table tbody tr", "rows => rows.map(r => [...r.cells].map(c => c.innerText))"
+        )
         self.look()
-        return [[cell.inner_text() for cell in row.locator("td").all()] for row in rows]
+        return rows
 
 
 @pytest.fixture(scope="module")

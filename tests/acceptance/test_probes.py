@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from siteferry.health.probe import WITHIN_SECONDS
+from siteferry.health.probe import NOBODY, WITHIN_SECONDS
 from siteferry.ledger.connection import connect
 from siteferry.ledger.runs import Runs
 from siteferry.run import RunState
@@ -152,6 +152,19 @@ def test_a_worker_that_starts_before_redis_is_alive_and_becomes_ready(
         probing.wait("ready", 0, START_SECONDS)
 
 
+def test_a_start_that_hangs_once_redis_has_answered_does_not_blame_redis(
+    installation: Installation, probing: Probing, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "dead-mount"
+    os.mkfifo(fifo)
+    installation.configure()
+    with own_worker(installation, "--start", str(fifo)):
+        wait_until(lambda: "it is starting" in probing.ask("ready").line, "it does not say so")
+        assert probing.alive()
+        fifo.write_bytes(b"")
+        probing.wait("ready", 0, START_SECONDS)
+
+
 def test_a_worker_with_a_thread_that_hangs_is_not_alive_and_says_over_what(
     pyftpd_server: FtpServer, installation: Installation, probing: Probing, tmp_path: Path
 ) -> None:
@@ -214,7 +227,9 @@ def test_a_worker_that_has_ended_leaves_no_file(
     worker.terminate()
     assert worker.wait(20) == 0
     assert probing.records() == []
-    assert "not alive: no process of siteferry that runs has written" in probing.ask("alive").line
+    answer = probing.ask("alive")
+    assert answer.code == NOBODY
+    assert "not alive: no process of siteferry that runs has written" in answer.line
 
 
 def test_a_worker_that_was_killed_is_gone_at_once_and_the_next_one_clears_its_file_away(

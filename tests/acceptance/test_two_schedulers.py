@@ -188,4 +188,4 @@ def test_a_scheduler_that_is_told_to_stop_ends_with_0(
 ) -> None:
     with minutes.clocked.scheduler() as scheduler:
         scheduler.process.send_signal(number)
-        assert scheduler.process.wait(5) == 0
+        assert scheduler.process.wait(10) == 0

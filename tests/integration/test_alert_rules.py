@@ -42,6 +42,7 @@ def two_beats(metric: str, values: str) -> dict[str, str]:
 GOOD = "last_good_run_timestamp_seconds"
 SCHEDULED = {'siteferry_website_scheduled{site="shop"}': "1x4000"}
 UP = {"siteferry_ledger_up": "1x4000"}
+LAST = two_beats('last_run_timestamp_seconds{site="shop"}', "0x13000")
 STATE = 'last_run_state{site="shop",state="%s"}'
 CASES = [
     Case("SiteferryWebsiteStale", "27 hours", "27h",
@@ -57,12 +58,21 @@ CASES = [
          {**SCHEDULED, **UP, **two_beats(f'{GOOD}{{site="shop"}}', "0x4000")}),
     Case("SiteferryWebsiteNeverPublished", "the ledger is away", "27h",
          {**SCHEDULED, "siteferry_ledger_up": "0x4000"}),
-    Case("SiteferryRunBad", "failed", "5m", two_beats(STATE % "failed", "1x10"),
+    Case("SiteferryRunBad", "failed", "5m", {**two_beats(STATE % "failed", "1x10"), **LAST},
          [{"site": "shop", "state": "failed"}]),
-    Case("SiteferryRunBad", "incomplete", "5m", two_beats(STATE % "incomplete", "1x10"),
+    Case("SiteferryRunBad", "incomplete", "5m", {**two_beats(STATE % "incomplete", "1x10"), **LAST},
          [{"site": "shop", "state": "incomplete"}]),
-    Case("SiteferryRunBad", "mended", "5m", two_beats(STATE % "failed", "1x2 0x10")),
-    Case("SiteferryRunBad", "cancelled", "5m", two_beats(STATE % "cancelled", "1x10")),
+    Case("SiteferryRunBad", "mended", "5m", {**two_beats(STATE % "failed", "1x2 0x10"), **LAST}),
+    Case("SiteferryRunBad", "cancelled", "5m", {**two_beats(STATE % "cancelled", "1x10"), **LAST}),
+    Case("SiteferryRunBad", "no schedule, six days ago", "6d",
+         {**two_beats(STATE % "failed", "1x13000"), **LAST}, [{"site": "shop", "state": "failed"}]),
+    Case("SiteferryRunBad", "no schedule, eight days ago", "8d",
+         {**two_beats(STATE % "failed", "1x13000"), **LAST,
+          'siteferry_website_scheduled{site="other"}': "1x13000"}),
+    Case("SiteferryRunBad", "a schedule, eight days ago", "8d",
+         {**two_beats(STATE % "failed", "1x13000"), **LAST,
+          'siteferry_website_scheduled{site="shop"}': "1x13000"},
+         [{"site": "shop", "state": "failed"}]),
     Case("SiteferryAccountStopped", "stopped", "5m",
          two_beats('account_stopped{account="u@h:21"}', "1x10"), [{"account": "u@h:21"}]),
     Case("SiteferryAccountStopped", "resumed", "5m",

@@ -148,6 +148,32 @@ def test_it_listens_on_loopback_with_the_password_of_a_store_and_ends_when_told(
     assert_unmarked(log.encode(), "the log", [WORD])
 
 
+def test_whoever_is_not_logged_in_cannot_fill_the_memory_with_a_body(
+    installation: Installation, port: int
+) -> None:
+    """Nor does one who is, by far."""
+    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
+    huge, chunked = "Content-Length: 90000000", "Transfer-Encoding: chunked"
+    too_much = b"100000\r\n" + bytes(2**20) + b"\r\n1\r\n"
+    with installation.process("flower"):
+        wait_until(lambda: answers(port), "it does not answer")
+        for header in (huge, "Content-Length: 100", chunked):
+            assert status_of(port, header) == 401, header
+        login = f"Authorization: Basic {b64encode(f'siteferry:{WORD}'.encode()).decode()}\r\n"
+        assert status_of(port, login + huge) == 400
+        assert status_of(port, login + chunked, too_much) == 400
+        assert get(port, "/tasks")[0] == 200
+    assert "Traceback" not in log_of(installation)
+
+
+def status_of(port: int, headers: str, body: bytes = b"") -> int:
+    """What is answered to a request whose body has begun only."""
+    with socket.create_connection((HOST, port), timeout=20) as connection:
+        start = f"POST /api/task/apply/x HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n\r\n"
+        connection.sendall(start.encode() + body)
+        return int(connection.recv(64).split()[1])
+
+
 def listening(process: subprocess.Popen[str]) -> set[str]:
     """The addresses at which it accepts connections (/proc/net/tcp, state 0A)."""
     links = Path(f"/proc/{process.pid}/fd").iterdir()

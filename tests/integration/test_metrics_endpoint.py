@@ -132,6 +132,25 @@ def test_there_is_one_path_to_read_and_nothing_to_write(serve: Serve) -> None:
     assert scrape(url, method="BREW").code == 501
 
 
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("http://[x/metrics", 400),
+        ("http://[::1]/metrics", 200),
+        ("http://x]/metrics", 400),
+        ("http://h/other", 404),
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_a_word_in_the_log(
+    serve: Serve, target: str, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(connected(serve())) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+        with raw.makefile("rb") as answer:
+            assert answer.readline().startswith(f"HTTP/1.0 {code} ".encode())
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_while_redis_is_away_only_that_is_told(redis_server: RedisServer, serve: Serve) -> None:
     url = serve().url
     whole = scrape(url).names()

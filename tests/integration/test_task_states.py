@@ -17,6 +17,7 @@ from siteferry.broker import make_broker
 from siteferry.run import Ended, Ending, Member
 from siteferry.task_states import ItemEnded, show_state
 from tests.acceptance.test_two_workers import wait_for_workers
+from tests.inline import import_now
 from tests.installation import Installation, write_tree
 from tests.private_redis import RedisServer
 from tests.servers.base import PASSWORD, FtpServer
@@ -165,3 +166,23 @@ def test_a_message_that_is_passed_on_keeps_what_it_shows(redis_server: RedisServ
         sent = member_of(headers, "run-1", "files-0-0", 1)
     broker.app.close()
     assert (sent.site, sent.label) == ("example", "img (3 files)")
+
+
+def test_words_that_cannot_be_made_keep_no_item_from_ending(
+    redis_server: RedisServer,
+    pyftpd_server: FtpServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*_: object) -> Ended:
+        raise KeyError("no such word")
+
+    monkeypatch.setattr("siteferry.dispatch.carry.ended_finished", fails)
+    site = Installation(tmp_path, redis=redis_server.url)
+    write_tree(site.add_site(pyftpd_server), {"index.html": "hello"})
+    for name, value in site.environment.items():
+        monkeypatch.setenv(name, value)
+    snapshot = import_now(site, redis_server)
+    assert (snapshot.state, snapshot.transferred) == ("done", 1)
+    assert "what became of a task cannot be told" in caplog.text

@@ -15,7 +15,6 @@ from siteferry.ledger.keys import SCHEDULE_SECONDS
 from siteferry.ledger.schedules import Due, DueOutcome
 from siteferry.websites import load_website
 from tests.inline import Queue
-from tests.private_redis import RedisServer
 from tests.scheduling import Place, at, turns
 
 
@@ -180,39 +179,6 @@ def test_an_unexpected_error_of_one_website_stops_no_other(
     assert "secret-word" not in last.reason
 
 
-def test_a_ledger_that_has_lost_its_data_neither_loses_nor_repeats(
-    place: Place, redis_server: RedisServer
-) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("00:30:00"))
-    scheduler.turn(at("01:00:00"))
-    redis_server.flush()
-    scheduler.turn(at("01:00:30"))
-    assert place.started() == [], "01:00 was started before the loss"
-    assert place.facts("a").until == at("01:00:00"), "a scheduler that comes now knows it, too"
-    redis_server.flush()
-    place.scheduler().turn(at("01:59:59"))
-    scheduler.turn(at("02:00:00"))
-    assert place.started() == ["02:00"]
-
-
-def test_a_ledger_that_comes_back_as_it_was_earlier_repeats_nothing(
-    place: Place, redis_server: RedisServer
-) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    turns(place, "00:30:00", "01:00:00", scheduler)
-    with redis_server.client() as client:
-        client.save()
-    turns(place, "02:00:00", "02:00:00", scheduler)
-    redis_server.stop()
-    redis_server.start()
-    turns(place, "02:00:30", "02:01:00", scheduler, place.scheduler())
-    assert place.started() == ["01:00"], "the run of 02:00 was, and is forgotten"
-    assert place.facts("a").until == at("02:00:00")
-
-
 def test_what_is_dealt_with_never_goes_back(place: Place) -> None:
     schedules = place.schedules
     assert schedules.begin("a", "one", 100.5) == 100.5
@@ -223,88 +189,6 @@ def test_what_is_dealt_with_never_goes_back(place: Place) -> None:
     assert (facts.times, facts.until) == ("other", 160)
     assert facts.last is not None
     assert (facts.last.due, facts.last.outcome, facts.last.reason) == (160, DueOutcome.MISSED, "")
-
-
-def test_an_edited_schedule_counts_from_its_edit(place: Place) -> None:
-    place.write("a", "0 4 * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("02:00:00"))
-    place.write("a", "0 1,3 * * *")
-    turns(place, "02:30:00", "04:30:00", scheduler)
-    assert place.started() == ["03:00"]
-
-
-def test_an_edit_within_the_last_half_minute_may_be_due_at_once(place: Place) -> None:
-    place.write("a", "0 4 * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("01:59:30"))
-    place.write("a", "0 2 * * *")
-    place.write("b", "0 2 * * *")
-    scheduler.turn(at("02:00:00"))
-    assert place.started("a") == place.started("b") == ["02:00"]
-
-
-def test_schedulers_with_different_versions_of_a_file_do_not_reset_each_other(
-    place: Place, tmp_path: Path
-) -> None:
-    other = Place(tmp_path / "other", place.connection)
-    place.write("a", "0 * * * *")
-    other.write("a", "0,20 * * * *")
-    one, two = place.scheduler(), other.scheduler()
-    turns(place, "00:50:00", "02:30:00", one, two)
-    assert place.started() == ["01:00", "01:20", "02:00", "02:20"]
-    turns(place, "02:59:30", "03:10:00", one)
-    two.turn(at("03:40:00"))
-    assert place.started()[-2:] == ["03:00", "03:20"], "what it missed itself is made up for"
-
-
-def test_a_website_that_is_gone_for_a_while_is_not_made_up_for(place: Place) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("00:30:00"))
-    place.file("a").unlink()
-    turns(place, "00:59:30", "01:00:30", scheduler)
-    place.write("a", "0 * * * *")
-    turns(place, "01:30:00", "02:00:30", scheduler)
-    assert place.started() == ["02:00"]
-    place.write("a", None)
-    turns(place, "02:59:30", "03:00:30", scheduler)
-    place.write("a", "0 * * * *")
-    turns(place, "03:30:00", "04:00:30", place.scheduler())
-    assert place.started() == ["02:00", "04:00"]
-
-
-def test_a_broken_file_is_told_once_and_made_up_for_when_it_is_mended(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    place.write("a", "0 * * * *")
-    place.write("b", "0 * * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("00:30:00"))
-    place.file("a").write_text("ftp: {hostt: x}\n")
-    turns(place, "00:59:30", "01:01:00", scheduler)
-    assert place.started() == ["01:00"], "b"
-    assert scheduler.files.parsed == 3
-    assert caplog.text.count("a website is not scheduled") == 1
-    place.write("a", "0 * * * *")
-    scheduler.turn(at("01:20:00"))
-    assert place.started("a") == ["01:00"]
-
-
-def test_a_folder_that_is_away_starts_nothing_and_forgets_nothing(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    place.write("a", "0 * * * *")
-    scheduler = place.scheduler()
-    scheduler.turn(at("00:30:00"))
-    folder = place.folder / "config/websites"
-    folder.rename(place.folder / "away")
-    turns(place, "00:59:30", "01:01:00", scheduler)
-    assert place.started() == []
-    assert caplog.text.count("nothing is scheduled") == 1
-    (place.folder / "away").rename(folder)
-    scheduler.turn(at("01:20:00"))
-    assert place.started() == ["01:00"]
 
 
 def test_what_is_known_lives_as_long_as_a_scheduler_looks_after_it(place: Place) -> None:

@@ -221,10 +221,14 @@ def test_settings_and_websites_show_no_password_however_they_are_dumped(
     assert_unmarked("\n".join(shown).encode(), "a dump")
 
 
-def test_celerys_own_settings_show_no_password() -> None:
-    """What `inspect conf`, a crash report or Flower would print of the application."""
-    app = make_broker("redis://127.0.0.1:6379/0", username="u", password=Secret(WRONG)).app
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "unix:///run/r.sock?db=1"])
+def test_celerys_own_settings_show_no_password(url: str) -> None:
+    """What `inspect conf` and `inspect stats`, a crash report or Flower would print."""
+    app = make_broker(url, username="u", password=Secret(WRONG)).app
+    info = app.connection_for_write().info()
+    info.pop("password")  # as Celery does before a worker tells the rest
     shown = [
+        repr(info),
         app.conf.humanize(with_defaults=True),
         app.bugreport(),
         repr(app),

@@ -97,6 +97,16 @@ def test_a_broken_file_is_told_with_its_website_and_keeps_no_other(settings: Set
     assert "more than one file" in str(chosen["own"].error)
 
 
+def test_a_file_that_may_not_be_looked_at_is_told_with_its_website_and_keeps_no_other(
+    settings: Settings,
+) -> None:
+    (settings.paths.websites / "stale.yaml").symlink_to("a" * 300)
+    chosen = {one.name: one for one in choose_websites(settings, every=True)}
+    assert "cannot be read: File name too long" in str(chosen["stale"].error)
+    assert sum(one.website is not None for one in chosen.values()) == len(chosen) - 1 > 1
+    assert names(settings, "own") == ["own"]
+
+
 def test_a_broken_file_is_in_the_groups_that_it_says(settings: Settings) -> None:
     write(settings, "client-c.yaml", "website: {groups: [clients]}\nftp: {hostt: x}\n")
     assert names(settings, groups=("clients",)) == ["client-a", "client-b", "client-c"]

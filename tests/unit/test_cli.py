@@ -104,3 +104,28 @@ def test_a_command_that_leaves_at_once_waits_for_a_thread_that_still_works() -> 
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("still there\n", 2)
+
+
+def test_a_check_that_finds_a_mistake_ends_with_2_as_a_process(tmp_path: Path) -> None:
+    site = Installation(tmp_path)
+    assert site.run("config", "check").code == 0
+    (tmp_path / "config/websites/shop.yaml").write_text("ftp: {prot: 21}\n")
+    assert site.run("config", "check").code == 2
+
+
+def test_a_path_that_is_left_out_ends_with_1_as_a_process(tmp_path: Path) -> None:
+    site = Installation(tmp_path)
+    (tmp_path / "config/websites/shop.yaml").write_text(
+        "ftp: {host: ftp.example.com, username: u}\nexclude: ['*.map']\n"
+    )
+    (tmp_path / "workspaces/shop/output").mkdir(parents=True)
+    for name, code in (("a.map", 1), ("a.css", 0)):
+        (tmp_path / "workspaces/shop/output" / name).touch()
+        assert site.run("explain", "shop", name).code == code
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_command_that_was_started_without_a_stream_ends_as_it_should(closed: str) -> None:
+    command = f'exec "{sys.executable}" -m siteferry --version {closed}>&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,9 +1,7 @@
-"""Health files: who writes them, and what `siteferry-probe` makes of them."""
+"""What `siteferry-probe` makes of health files."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 import subprocess
@@ -12,16 +10,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from siteferry.errors import ConfigurationError
 from siteferry.health import place
-from siteferry.health.probe import NOT_SO, OK, Question, WrongUsageError, answer
+from siteferry.health.probe import NOBODY, NOT_SO, OK, Question, WrongUsageError
 from siteferry.health.record import Health, HealthFile
 from siteferry.settings import load_settings
 from siteferry.settings.models import default_state_dir
+from tests.health_files import ask, dead_process, health_file, put
 from tests.holdings import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +30,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "state/health"
 
 
-def health_file(folder: Path, health: Health | None = None, node: str = "here-1-ab") -> HealthFile:
-    return HealthFile(folder, "worker", node, "1.2.3", lambda: health or Health())
-
-
 @pytest.fixture
 def well(folder: Path) -> Iterator[HealthFile]:
     file = health_file(folder, Health(facts={"in_hand": 3}))
@@ -44,126 +38,7 @@ def well(folder: Path) -> Iterator[HealthFile]:
     file.close()
 
 
-def ask(folder: Path, *arguments: str) -> tuple[int, str]:
-    return answer(Question([*arguments, "--dir", str(folder)], {}))
-
-
-def only_record(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("*.json")
-    record: dict[str, Any] = json.loads(path.read_text())
-    return record
-
-
-def put(folder: Path, **changes: object) -> None:
-    """A file of this very process, but for `changes`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    record = {
-        "kind": "worker",
-        "node": "here-1-ab",
-        "host": os.uname().nodename,
-        "pid": os.getpid(),
-        "started": place.started_of(os.getpid()),
-        "written": time.monotonic(),
-        "why_not_alive": None,
-        "why_not_ready": None,
-    } | changes
-    (folder / f"{record['kind']}-{record['node']}.json").write_text(json.dumps(record))
-
-
-# -- who writes ------------------------------------------------------------------------------------
-
-
-def test_the_file_says_who_writes_it_and_how_that_is(well: HealthFile, folder: Path) -> None:
-    record = only_record(folder)
-    assert [record[key] for key in ("kind", "node", "version", "pid", "in_hand")] == [
-        "worker", "here-1-ab", "1.2.3", os.getpid(), 3,
-    ]  # fmt: skip
-    assert (record["why_not_alive"], record["why_not_ready"]) == (None, None)
-    assert ask(folder, "ready") == (OK, "ready: worker here-1-ab")
-
-
-def test_the_file_is_written_again_and_again_and_removed_at_the_end(folder: Path) -> None:
-    file = health_file(folder)
-    file.start()
-    first = only_record(folder)["written"]
-    wait_until(lambda: only_record(folder)["written"] > first, "once is not enough", 5)
-    file.close()
-    assert list(folder.iterdir()) == []
-    file.close()
-
-
-def test_what_has_changed_is_written_at_once(well: HealthFile, folder: Path) -> None:
-    well.ask = lambda: Health(why_not_ready="it was told to stop")
-    begun = time.monotonic()
-    well.tell()
-    wait_until(lambda: ask(folder, "ready")[0] == NOT_SO, "it was not written", 5)
-    assert time.monotonic() - begun < 0.9
-    assert ask(folder, "ready")[1] == "not ready: it was told to stop (worker here-1-ab)"
-    assert ask(folder, "alive")[0] == OK
-
-
-def test_the_folder_and_its_parents_are_closed_to_others(well: HealthFile, folder: Path) -> None:
-    """The private server refuses a state directory that is open."""
-    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
-
-
-def test_a_folder_that_cannot_be_made_is_warned_of_and_nothing_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").touch()
-    file = health_file(tmp_path / "file/health")
-    with caplog.at_level(logging.WARNING):
-        file.start()
-    file.close()
-    assert "no health file, so probes fail" in caplog.text
-
-
-def test_a_look_that_fails_is_told_and_makes_nobody_dead(
-    well: HealthFile, folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail() -> Health:
-        raise ZeroDivisionError
-
-    well.ask = fail
-    well.tell()
-    wait_until(lambda: ask(folder, "ready")[0] == NOT_SO, "it was not written", 5)
-    assert "the look at itself failed: ZeroDivisionError" in ask(folder, "ready")[1]
-    assert ask(folder, "alive")[0] == OK
-    well.tell()
-    wait_until(lambda: ask(folder, "alive")[0] == OK, "it was not written again", 5)
-    assert caplog.text.count("the look at this process failed") == 1
-
-
-@pytest.mark.needs_root
-def test_a_full_disk_makes_nobody_dead(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("nothing can be mounted here")
-    try:
-        file = health_file(disk)
-        file.start()
-        with pytest.raises(OSError, match="No space left"):
-            (disk / "ballast").write_bytes(bytes(1024 * 1024))
-        before = only_record(disk)["written"]
-        wait_until(lambda: only_record(disk)["written"] > before, "it stopped", 5)
-        assert ask(disk, "alive")[0] == OK
-        file.close()
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
 # -- who has gone ----------------------------------------------------------------------------------
-
-
-def dead_process() -> int:
-    """The number of one that has ended, and was waited for."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def test_a_process_that_has_gone_does_not_count(folder: Path) -> None:
@@ -193,20 +68,20 @@ def test_files_of_another_container_that_shares_the_folder_are_passed_over(folde
     assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
 
 
-def test_who_starts_removes_what_the_dead_have_left_and_nothing_else(folder: Path) -> None:
-    put(folder, node="dead", pid=dead_process())
-    (folder / "worker-dead.part").touch()
-    put(folder, node="elsewhere", host="elsewhere", pid=dead_process())
-    put(folder, node="living")
-    (folder / "notes.txt").write_text("not ours")
-    file = health_file(folder)
-    file.start()
-    names = {path.name for path in folder.iterdir() if path.suffix != ".part"}
-    assert names == {
-        "notes.txt", "worker-elsewhere.json", "worker-here-1-ab.json", "worker-living.json",
-    }  # fmt: skip
-    assert not (folder / "worker-dead.part").exists()
-    file.close()
+def test_a_container_of_the_same_name_that_shares_the_folder_is_passed_over(folder: Path) -> None:
+    """As another of one pod: its processes have numbers of their own."""
+    put(folder, node="other", pid_namespace="pid:[1]", why_not_alive="broken")
+    put(folder)
+    assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
+
+
+@pytest.mark.parametrize("told", [None, ""])
+def test_a_file_that_does_not_tell_its_namespace_counts_by_its_host(
+    folder: Path, told: str | None
+) -> None:
+    """Of an earlier version, or where the system does not tell."""
+    put(folder, pid_namespace=told)
+    assert ask(folder, "alive")[0] == OK
 
 
 # -- what is said ----------------------------------------------------------------------------------
@@ -241,6 +116,27 @@ def test_of_several_each_must_be_well(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_where_nobody_has_written_there_is_nobody_to_ask(folder: Path) -> None:
+    """That is no answer of a process: it was never started, stopped on purpose, or is elsewhere."""
+    nobody = (
+        NOBODY,
+        f"not alive: no process of siteferry that runs has written in {folder}",
+    )
+    assert ask(folder, "alive") == nobody
+    put(folder, host="elsewhere", node="elsewhere-1-cd")
+    assert ask(folder, "alive") == nobody
+    put(folder, kind="beat")
+    assert ask(folder, "ready", "--kind", "worker")[0] == NOBODY
+    put(folder, pid=dead_process())
+    assert ask(folder, "ready", "--kind", "worker")[0] == NOT_SO
+
+
+def test_a_folder_that_cannot_be_looked_into_has_nobody_to_ask(folder: Path) -> None:
+    folder.parent.mkdir()
+    folder.touch()
+    assert ask(folder, "alive") == (NOBODY, f"not alive: {folder}: Not a directory")
+
+
 def test_one_kind_and_one_process_can_be_asked_for(folder: Path) -> None:
     put(folder, why_not_ready="busy stopping")
     put(folder, kind="beat", node="b")
@@ -248,7 +144,7 @@ def test_one_kind_and_one_process_can_be_asked_for(folder: Path) -> None:
     assert ask(folder, "ready", "--kind=worker")[0] == NOT_SO
     assert ask(folder, "alive", "--pid", str(os.getpid()))[0] == OK
     assert ask(folder, "alive", "--pid", "1") == (
-        NOT_SO,
+        NOBODY,
         f"not alive: no process of siteferry with number 1 that runs has written in {folder}",
     )
 
@@ -257,6 +153,14 @@ def test_a_file_that_is_none_of_ours_or_is_broken_is_passed_over(folder: Path) -
     put(folder)
     for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", '{"pid": "x"}')):
         (folder / name).write_text(text)
+    assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
+
+
+def test_a_file_that_cannot_be_read_speaks_for_nobody(folder: Path) -> None:
+    put(folder)
+    (folder / "a.json").mkdir()
+    (folder / "b.json").symlink_to("b.json")
+    (folder / "c.json").write_text("[" * 4096)
     assert ask(folder, "alive") == (OK, "alive: worker here-1-ab")
 
 

@@ -58,6 +58,15 @@ def test_a_turn_that_never_ends_is_not_alive_after_five_minutes() -> None:
     assert pulse.look().why_not_alive is None
 
 
+def test_turns_that_can_start_nothing_are_not_ready() -> None:
+    _, pulse = begun()
+    pulse.turned(True, "its clock is ahead")
+    assert pulse.look().why_not_ready == "its clock is ahead"
+    assert pulse.look().why_not_alive is None
+    pulse.turned(True)
+    assert pulse.look().why_not_ready is None
+
+
 def test_turns_that_fail_are_not_ready_until_one_succeeds() -> None:
     _, pulse = begun()
     pulse.turned(True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from siteferry.credentials.cache import Stores
+from siteferry.credentials.resolve import resolve_flower_password, resolve_metrics_token
+from siteferry.errors import ConfigurationError, SiteferryError
 from siteferry.settings import Settings
 from siteferry.settings.document import parse_document
 from siteferry.settings.loading import settings_of
@@ -27,7 +31,7 @@ def examined(
 
 def token_of(settings: Settings | None) -> str | None:
     assert settings is not None
-    token = settings.metrics.token
+    token = resolve_metrics_token(Stores(settings))
     return None if token is None else token.reveal()
 
 
@@ -79,7 +83,7 @@ def test_the_token_may_stand_in_a_file_or_be_referred_to(tmp_path: Path) -> None
     assert token_of(settings) == TOKEN
     settings, _ = examined(tmp_path, {"token": "${credential:vault:metrics/TOKEN}"})
     assert settings is not None
-    assert token_of(settings) is None
+    assert settings.metrics.token is None
     assert str(settings.metrics.token_reference) == "${credential:vault:metrics/TOKEN}"
     assert settings.redis.password_reference is None
 
@@ -88,10 +92,8 @@ def test_the_token_may_stand_in_a_file_or_be_referred_to(tmp_path: Path) -> None
     ("metrics", "environ", "told"),
     [
         ({"token": TOKEN, "token_file": "x"}, {}, "metrics.token_file: stands beside `token`"),
-        ({"token_file": "absent"}, {}, "metrics.token_file: names a file that cannot be read"),
         ({"token": "${credential:metrics}"}, {}, "metrics.token: must be ${credential:SITE/KEY}"),
         ({"listen": "${credential:metrics/TOKEN}"}, {}, "takes no credential reference"),
-        ({}, {"SITEFERRY_METRICS_TOKEN_FILE": "/absent"}, "SITEFERRY_METRICS_TOKEN_FILE: names a"),
         (
             {},
             {"SITEFERRY_METRICS_TOKEN": TOKEN, "SITEFERRY_METRICS_TOKEN_FILE": "x"},
@@ -105,6 +107,33 @@ def test_what_is_wrong_with_the_token_is_told_by_its_place_and_without_it(
     _, problems = examined(tmp_path, metrics, environ)
     assert any(told in problem for problem in problems), problems
     assert not any(TOKEN in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "environ", "told"),
+    [
+        ({"token_file": "/absent"}, {}, "there is no file /absent, which is to hold metrics.token"),
+        ({}, {"SITEFERRY_METRICS_TOKEN_FILE": "/absent"}, "there is no file /absent"),
+        ({"token": "${NOBODY_SETS_IT}"}, {}, "variable NOBODY_SETS_IT is not set"),
+    ],
+)
+def test_a_token_that_is_not_to_be_had_is_missed_only_by_who_asks_for_it(
+    tmp_path: Path, metrics: Mapping[str, object], environ: Mapping[str, str], told: str
+) -> None:
+    settings, problems = examined(tmp_path, metrics, environ)
+    assert problems == []
+    with pytest.raises(SiteferryError, match=re.escape(told)):
+        token_of(settings)
+
+
+def test_flowers_password_from_a_variable_is_missed_only_by_flower(tmp_path: Path) -> None:
+    file = tmp_path / "siteferry.yaml"
+    text = b"flower: {password: '${NOBODY_SETS_IT}'}"
+    settings, problems = settings_of(parse_document(text, file.name), file, {})
+    assert settings is not None
+    assert problems == []
+    with pytest.raises(ConfigurationError, match=r"flower.password: .* NOBODY_SETS_IT is not set"):
+        resolve_flower_password(Stores(settings))
 
 
 def test_the_token_is_in_no_print_of_the_settings(tmp_path: Path) -> None:

@@ -75,6 +75,32 @@ def test_a_midnight_that_the_clocks_leave_out_is_one_o_clock() -> None:
         assert f"{due:%H:%M %z}" == "01:00 +0300", "a time that there is"
 
 
+@pytest.mark.parametrize("evening", ["2026-04-04T12:00", "2026-10-03T12:00"])
+def test_the_midnight_behind_a_change_by_half_an_hour_is_due(evening: str) -> None:
+    """cronsim's steps of an hour end at 00:30 then."""
+    zone = ZoneInfo("Australia/Lord_Howe")
+    after = dt.datetime.fromisoformat(evening).replace(tzinfo=zone)
+    found = next_due_times(Schedule(cron="*/30 0 * * *", timezone=str(zone)), after, 4)
+    assert [f"{time:%H:%M}" for time in found] == ["00:00", "00:30"] * 2
+
+
+@DAYS
+@pytest.mark.parametrize(
+    "cron", ["*/30 0 * * *", "45 * * * *", "15 */2 * * *", "*/7 2-4 * * *", "30 3 * * *"]
+)
+def test_from_any_minute_the_next_time_is_the_one_that_comes_on_the_way(
+    day: ChangeDay, cron: str
+) -> None:
+    """So a restart changes nothing."""
+    schedule = Schedule(cron=cron, timezone=day.zone)
+    way = due_times(schedule, of(day.begin - 1))
+    coming = next(way)
+    for now in range(int(day.begin) - 1, int(day.end) + 7200, 660):
+        while coming <= of(now):
+            coming = next(way)
+        assert next_due(schedule, of(now)) == coming, of(now)
+
+
 def test_times_are_in_the_zone_of_the_schedule() -> None:
     schedule = Schedule(cron="15 3 * * *", timezone="Europe/Vilnius")
     assert [time.isoformat() for time in next_due_times(schedule, NOON, 2)] == [

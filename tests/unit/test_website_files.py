@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -91,6 +92,42 @@ def test_a_broken_file_is_itself_until_it_changes(folder: Path, files: WebsiteFi
     assert files.parsed == 1
 
 
+def test_a_file_that_may_not_be_looked_at_is_told_as_such_and_keeps_no_other_back(
+    folder: Path, files: WebsiteFiles
+) -> None:
+    """As one without permission, or on a share that has gone stale."""
+    (folder / "a.yaml").symlink_to("a" * 300)  # stat and open say: file name too long
+    (folder / "b.yaml").write_text(TEXT)
+    first, other = files.look()
+    assert (first.name, first.website) == ("a", None)
+    assert "cannot be read: File name too long" in str(first.error)
+    assert other.website is not None
+    assert files.look() == [first, other]
+    assert files.look()[0] is first
+    assert files.parsed == 2
+    (folder / "a.yaml").unlink()
+    (folder / "a.yaml").write_text(TEXT)
+    assert files.look()[0].website is not None
+
+
+def test_a_file_that_can_be_opened_again_is_read_again(
+    folder: Path, files: WebsiteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions change neither its size nor its time."""
+    file = folder / "a.yaml"
+    file.write_text(TEXT)
+    with monkeypatch.context() as patched:
+        patched.setattr("scheduler.website_files.Path.open", denied)
+        patched.setattr("scheduler.website_files.Path.read_bytes", denied)
+        (first,) = files.look()
+    assert "cannot be read: Permission denied" in str(first.error)
+    assert files.look()[0].website is not None
+
+
+def denied(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def test_a_website_with_two_files_is_told_as_such(folder: Path, files: WebsiteFiles) -> None:
     (folder / "a.yaml").write_text(TEXT)
     (folder / "a.yml").write_text(TEXT)
@@ -116,3 +153,18 @@ def test_an_empty_folder_has_no_website_and_a_missing_one_is_an_error(
     folder.rmdir()
     with pytest.raises(ConfigurationError, match="is not there"):
         files.look()
+
+
+def test_a_folder_that_has_no_website_left_is_as_one_that_cannot_be_read(
+    folder: Path, files: WebsiteFiles
+) -> None:
+    """It may be the place where a volume is mounted."""
+    (folder / "a.yaml").write_text(TEXT)
+    files.look()
+    (folder / "a.yaml").rename(folder.parent / "a.yaml")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="has none left"):
+            files.look()
+    (folder.parent / "a.yaml").rename(folder / "a.yaml")
+    assert names(files) == ["a"]
+    assert files.parsed == 1

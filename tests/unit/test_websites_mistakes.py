@@ -209,7 +209,8 @@ def test_a_value_in_the_wrong_place_is_never_quoted(data: st.DataObject) -> None
         for part in path[:-1]:
             at = at[part] if isinstance(at, dict) and part in at else None
         if isinstance(at, dict):
-            at[path[-1]] = data.draw(ODD_VALUES)
+            # A copy: it may be put into itself, and is drawn again.
+            at[path[-1]] = copy.deepcopy(data.draw(ODD_VALUES))
     try:
         site = website_from_mapping(content, "test", environ={})
     except ConfigurationError as error:

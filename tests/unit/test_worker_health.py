@@ -17,7 +17,7 @@ from siteferry.dispatch.work import Pulse
 from siteferry.health.record import Health
 from siteferry.ledger.outage import Outage
 from siteferry.run import Member
-from worker.health import Turning, Vitals
+from worker.health import START_SECONDS, Starting, Turning, Vitals
 from worker.stopping import Stopping
 
 
@@ -80,6 +80,18 @@ def test_a_worker_is_not_ready_before_redis_has_answered(scene: Scene) -> None:
     assert scene.after(3600) == Health(
         None, "Redis has not answered yet", {"in_hand": 0, "still_seconds": 0.0}
     )
+
+
+def test_a_start_may_wait_for_redis_as_long_as_it_likes_and_then_for_five_minutes() -> None:
+    now = 1000.0
+    starting = Starting(lambda: now)
+    now += 86400
+    assert starting.look() == Health(None, "Redis has not answered yet")
+    starting.goes_on()
+    now += START_SECONDS
+    assert starting.look() == Health(None, "it is starting")
+    now += 1
+    assert starting.look() == Health("its start has hung for 301 s", "it is starting")
 
 
 def test_a_worker_is_not_ready_before_its_consumer_is_connected(scene: Scene) -> None:

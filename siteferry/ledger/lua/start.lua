@@ -1,10 +1,12 @@
 -- Start a run, unless another one holds its target; for a schedule, each due time once.
 -- ARGV: prefix, run, target, account, limit, plan body (JSON), fields (JSON object of the run hash),
 --   and for a schedule: site, due (Unix seconds), its text, overlap (skip or queue)
--- Gives {1, [next members]}, {0, run that holds the target}, or {2, ''}: the due time is dealt with.
+-- Gives {1, [next members]}, {0, run that holds the target}, {2, ''}: the due time is dealt with, or
+-- {3, ''}: it lies too far ahead, and nothing is done.
 local run, target, account, limit, body = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local site, due, times, overlap = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local known = redis.call('EXISTS', k_run(run)) == 1
+if site and is_ahead(due) and not known then return { 3, '' } end
 if site and is_handled(site, due) and not known then return { 2, '' } end
 local holder = redis.call('GET', k_target(target))
 if holder and redis.call('EXISTS', k_run(holder)) == 1 and holder ~= run then

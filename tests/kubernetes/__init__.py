@@ -1,0 +1,1 @@
+"""Kubernetes manifests: what a cluster would be told, without a cluster."""

@@ -1,0 +1,105 @@
+"""The Redis of the cluster, started with the arguments, users and probes of its manifest."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from siteferry.broker import SHARED_QUEUE
+from tests.kubernetes.manifests import new_secrets, of_kind
+from tests.kubernetes.pod_processes import RedisPod, redis_pod
+
+CLIENTS = ("producer", "beat", "worker", "flower", "keda", "admin")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisPod]:
+    with redis_pod(new_secrets(), tmp_path) as started:
+        yield started
+
+
+def probe(server: RedisPod) -> int:
+    """The exit status of the container's readiness probe, as its shell runs it."""
+    done = subprocess.run(
+        server.probe_command(), capture_output=True, timeout=20, env=server.laid.environment
+    )
+    return done.returncode
+
+
+def test_each_process_logs_in_with_the_password_of_its_secret(server: RedisPod) -> None:
+    for name in CLIENTS:
+        with server.client(name) as client:
+            if name == "admin":
+                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            if name == "flower":
+                assert client.llen(f"siteferry:{SHARED_QUEUE}") == 0
+            if name not in ("admin", "keda", "flower"):
+                assert client.get("siteferry:run:none") is None
+    with redis.Redis(port=server.port) as nobody, pytest.raises(redis.AuthenticationError):
+        nobody.get("siteferry:run:none")
+
+
+def test_it_keeps_all_in_an_append_only_file_and_no_snapshots(server: RedisPod) -> None:
+    with server.client("admin") as admin:
+        assert admin.config_get("appendonly") == {"appendonly": "yes"}
+        assert admin.config_get("save") == {"save": ""}
+        assert admin.config_get("maxmemory") == {"maxmemory": str(256 * 2**20)}
+        admin.set("siteferry:run:kept", "x")
+    server.restart()
+    with server.client("admin") as admin:
+        assert admin.get("siteferry:run:kept") == b"x"
+
+
+def test_the_probe_says_whether_it_answers(server: RedisPod) -> None:
+    assert probe(server) == 0
+    server.stop()
+    assert probe(server) != 0
+
+
+def test_the_probe_does_not_take_a_refusal_for_an_answer(server: RedisPod) -> None:
+    (server.laid.root / "run/secrets/redis/probe-password").write_text("another")
+    assert probe(server) != 0
+
+
+def test_the_user_of_the_probe_can_do_nothing_else(server: RedisPod) -> None:
+    password = of_kind(server.secrets, "Secret")["siteferry-redis-server"]["stringData"][
+        "probe-password"
+    ]
+    with redis.Redis(
+        port=server.port, username="siteferry-probe", password=password, driver_info=None
+    ) as client:
+        assert client.ping()
+        for command in (["GET", "siteferry:live"], ["INFO"], ["CONFIG", "GET", "*"]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*command)
+
+
+COUNT = """
+local type = redis.call('type', KEYS[1]).ok
+if type == 'hash' then return redis.call('hlen', KEYS[1]) end
+return redis.call('llen', KEYS[1])
+"""
+"""What KEDA's scaler asks: after the type of the key, how long it is."""
+
+
+def test_keda_sees_how_much_work_there_is_and_nothing_else(server: RedisPod) -> None:
+    with server.client("admin") as admin:
+        admin.lpush(f"siteferry:{SHARED_QUEUE}", "one", "two")
+        admin.hset("siteferry:unacked", "tag", "three")
+        admin.set("siteferry:run:one", "x")
+    with server.client("keda") as keda:
+        assert keda.eval(COUNT, 1, f"siteferry:{SHARED_QUEUE}") == 2
+        assert keda.eval(COUNT, 1, "siteferry:unacked") == 1
+        for command in (
+            ["LRANGE", f"siteferry:{SHARED_QUEUE}", 0, -1],
+            ["HGETALL", "siteferry:unacked"],
+            ["RPOP", f"siteferry:{SHARED_QUEUE}"],
+            ["EVAL", COUNT, 1, "siteferry:run:one"],
+            ["EVAL", "return redis.call('get', KEYS[1])", 1, "siteferry:run:one"],
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                keda.execute_command(*command)
