@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,17 +97,19 @@ class Scheduler:
         self._file(moment).touch()
 
     def wait_until_stopped(self, moment: str) -> None:
-        def stopped() -> bool:
-            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
-            return state == "T" and not self._file(moment).exists()
-
-        wait_for("it does not stop", stopped)
+        wait_for("it does not stop", lambda: self._is_stopped() and not self._file(moment).exists())
 
     def _file(self, moment: str) -> Path:
         return self.turns.with_name(f"{self.turns.name}.{moment}")
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+        wait_for("it does not stop", self._is_stopped)
+
+    def _is_stopped(self) -> bool:
+        """Whether all its threads stand still."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return {stat.read_text().rpartition(") ")[2][0] for stat in threads} == {"T"}
 
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -122,7 +125,8 @@ def stop_before(action: Callable[..., Any], file: Path) -> Callable[..., Any]:
     def stopping(*args: Any, **options: Any) -> Any:
         if file.exists():
             file.unlink()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # Sent to this very thread: one sent to the process may reach another one first.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return action(*args, **options)
 
     return stopping
