@@ -24,6 +24,8 @@ come to its end meanwhile finds nothing left to do."""
 ABSENT_TURNS = 3
 """In so many turns in a row no schedule is found before it counts as gone: a file may be absent for
 a moment, as while it is checked out or saved."""
+_FRESH_SECONDS = 60
+"""How long before a turn a schedule that is new to it may have come: two turns."""
 
 _log = get_logger(__name__)
 
@@ -140,7 +142,7 @@ class Following:
     def _seen_first(self, now: float) -> float:
         """From when on a schedule counts that is new or another one: it may have come at any time
         since the last turn, and nothing of what was before is due by it."""
-        return min(now, max(self.looked, now - 60)) if self.looked else now
+        return min(now, max(self.looked, now - _FRESH_SECONDS)) if self.looked else now
 
     def _look_for(
         self,

@@ -21,7 +21,7 @@ from scheduler.metrics_server import metrics_server
 from scheduler.tick import TURN_SECONDS, Ticker
 from scheduler.website_files import WebsiteFiles
 from siteferry import __version__
-from siteferry.broker import make_broker
+from siteferry.broker import broker_of
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.dispatch.runtime import new_node_name
@@ -99,21 +99,18 @@ def run_beat(
 
 
 def _ticker(settings: Settings, redis_url: str) -> tuple[Connection, Ticker]:
-    username = settings.redis.username
     password = resolve_redis_password(Stores(settings))
-    tls = tls_of(settings.redis, redis_url)
-    prefix = settings.redis.key_prefix
     connection = connect(
         redis_url,
-        username=username,
+        username=settings.redis.username,
         password=password,
-        tls=tls,
-        prefix=prefix,
+        tls=tls_of(settings.redis, redis_url),
+        prefix=settings.redis.key_prefix,
         # A turn that finds no Redis is over; the next one looks at the files and the clock anew.
         patience_seconds=0,
         keep_seconds=settings.redis.keep_runs,
     )
-    broker = make_broker(redis_url, username=username, password=password, tls=tls, prefix=prefix)
+    broker = broker_of(settings, redis_url, password)
     return connection, Ticker(connection, broker, WebsiteFiles(settings))
 
 

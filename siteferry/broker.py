@@ -21,7 +21,8 @@ from siteferry.errors import LedgerUnreachable
 from siteferry.ledger.refusals import refusal
 from siteferry.run import ItemKind, Member
 from siteferry.secret import Secret
-from siteferry.settings.redis_tls import RedisTls
+from siteferry.settings import Settings
+from siteferry.settings.redis_tls import RedisTls, tls_of
 from siteferry.task_labels import shown_arguments, shown_name, shown_run
 
 SHARED_QUEUE = "siteferry.work"
@@ -137,6 +138,24 @@ def make_broker(
         enable_utc=True,
     )
     return Broker(app, username or "")
+
+
+def broker_of(settings: Settings, url: str, password: Secret | None) -> Broker:
+    """The application for a Redis, with the login, prefix and TLS of the settings.
+
+    Args:
+        password: see `siteferry.credentials.resolve.resolve_redis_password`.
+
+    Raises:
+        ConfigurationError: the files for TLS cannot be used.
+    """
+    return make_broker(
+        url,
+        username=settings.redis.username,
+        password=password,
+        tls=tls_of(settings.redis, url),
+        prefix=settings.redis.key_prefix,
+    )
 
 
 def guard_kombu() -> None:

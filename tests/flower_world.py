@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.acceptance.test_two_workers import wait_for_workers
+from tests.holdings import wait_until as wait_until
 from tests.installation import Installation, write_tree
 from tests.private_redis import RedisServer
 from tests.security.redis_users import PASSWORDS, login, redis_with_users
@@ -162,13 +163,6 @@ def answers(world: World) -> bool:
         return world.get(f"/{PREFIX}/healthcheck", user=None) == (200, "OK")
     except (urllib.error.URLError, ConnectionError):
         return False
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def refuse_some_files(wire: WireProxy) -> None:

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from siteferry.health import place
 from siteferry.health.probe import Question, answer
@@ -16,6 +19,20 @@ from siteferry.health.record import Health, HealthFile
 
 def health_file(folder: Path, health: Health | None = None, node: str = "here-1-ab") -> HealthFile:
     return HealthFile(folder, "worker", node, "1.2.3", lambda: health or Health())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state/health"
+
+
+@pytest.fixture
+def well(folder: Path) -> Iterator[HealthFile]:
+    """A process that is well, and writes."""
+    file = health_file(folder, Health(facts={"in_hand": 3}))
+    file.start()
+    yield file
+    file.close()
 
 
 def ask(folder: Path, *arguments: str) -> tuple[int, str]:

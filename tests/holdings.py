@@ -78,7 +78,7 @@ def node_of(server: RedisServer, process: subprocess.Popen[str]) -> str:
     return found[0]
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Until `condition` holds; `what` is said where it does not come to that."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -12,7 +12,7 @@ from flower.options import default_options
 from flower.urls import settings as default_settings
 from flower.views.tasks import TASK_COLUMNS
 
-from siteferry.broker import make_broker
+from siteferry.broker import broker_of
 from siteferry.cli.flower_gate import GuardedFlower, inner_login, log_request
 from siteferry.cli.flower_tasks import COLUMNS, shown_task
 from siteferry.credentials.cache import Stores
@@ -22,7 +22,6 @@ from siteferry.log import get_logger
 from siteferry.secret import Secret
 from siteferry.settings import Settings
 from siteferry.settings.flower import FlowerSettings
-from siteferry.settings.redis_tls import tls_of
 
 _RUNTIME_SECONDS = [1.0, 5.0, 30.0, 120.0]
 """The classes of Flower's histogram, which it keeps for each worker, website and kind of item; by
@@ -71,13 +70,7 @@ def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: 
 
 
 def _celery(settings: Settings, redis_url: str) -> Any:
-    broker = make_broker(
-        redis_url,
-        username=settings.redis.username,
-        password=resolve_redis_password(Stores(settings)),
-        tls=tls_of(settings.redis, redis_url),
-        prefix=settings.redis.key_prefix,
-    )
+    broker = broker_of(settings, redis_url, resolve_redis_password(Stores(settings)))
     # It looks at tasks and runs none; so nobody can send one from its pages, either.
     broker.app.conf.include = ()
     return broker.app

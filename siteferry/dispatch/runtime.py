@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from siteferry.broker import Broker, make_broker
+from siteferry.broker import Broker, broker_of
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.dispatch.versions import Versions
@@ -221,7 +221,7 @@ def make_runtime(settings: Settings, redis_url: str, node: str) -> Runtime:
     password = resolve_redis_password(stores)
     tls = tls_of(settings.redis, redis_url)
     connection = connect(redis_url, username=username, password=password, tls=tls, prefix=prefix)
-    broker = make_broker(redis_url, username=username, password=password, tls=tls, prefix=prefix)
+    broker = broker_of(settings, redis_url, password)
     slots = SlotLedger(connection)
     pool = SessionPool(
         SharedSlots(slots, settings.connects_per_second),

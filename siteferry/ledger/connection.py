@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, TypeVar
@@ -75,6 +75,24 @@ class Connection:
     keep_seconds: int = LIVE_SECONDS
     """How long runs that are started here are known after their end."""
     outage: Outage = field(default_factory=Outage)
+
+    def hashes(self, keys: Sequence[str]) -> tuple[float, list[dict[str, str]]]:
+        """What stands in each of `keys`, in one question, and the time of Redis' clock (Unix
+        seconds); an empty dictionary where nothing does.
+
+        Raises:
+            LedgerUnreachable: see `call`.
+        """
+
+        def ask() -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.time()
+                for key in keys:
+                    pipe.hgetall(key)
+                return list(pipe.execute())
+
+        (seconds, micros), *found = self.call(ask)
+        return seconds + micros / 1e6, found
 
     def call(self, action: Callable[[], T]) -> T:
         """Do `action`, again and again while Redis cannot be reached, for `patience_seconds`.

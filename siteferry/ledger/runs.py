@@ -178,20 +178,11 @@ class Runs:
     def snapshots(self, runs: Sequence[str]) -> dict[str, Snapshot]:
         """What the ledger knows now of each of `runs`, without details; what it does not know is
         absent. Hundreds are one question and one answer."""
-        keys, client = self.connection.keys, self.connection.client
+        keys = self.connection.keys
         found: dict[str, Snapshot] = {}
         for start in range(0, len(runs), _ROWS_AT_ONCE):
             some = runs[start : start + _ROWS_AT_ONCE]
-
-            def read(some: Sequence[str] = some) -> list[Any]:
-                with client.pipeline(transaction=False) as pipe:
-                    pipe.time()
-                    for run in some:
-                        pipe.hgetall(keys.run(run))
-                    return list(pipe.execute())
-
-            (seconds, micros), *answers = self.connection.call(read)
-            now = seconds + micros / 1e6
+            now, answers = self.connection.hashes([keys.run(run) for run in some])
             for run, facts in zip(some, answers, strict=True):
                 if facts:
                     found[run] = _snapshot(run, facts, now=now)

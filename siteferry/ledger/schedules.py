@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from siteferry.ledger.connection import Connection
 from siteferry.ledger.keys import AHEAD_SECONDS, SCHEDULE_SECONDS
@@ -88,21 +87,12 @@ class Schedules:
     def look(self, sites: Sequence[str]) -> tuple[float, dict[str, ScheduleFacts]]:
         """The time of Redis' clock (Unix seconds), and what is known of each of `sites`. Redis is
         asked also where there are none."""
-        keys, client = self.connection.keys, self.connection.client
+        keys = self.connection.keys
         found: dict[str, ScheduleFacts] = {}
         now = 0.0
         for start in range(0, max(len(sites), 1), _SITES_AT_ONCE):
             some = sites[start : start + _SITES_AT_ONCE]
-
-            def ask(some: Sequence[str] = some) -> list[Any]:
-                with client.pipeline(transaction=False) as pipe:
-                    pipe.time()
-                    for site in some:
-                        pipe.hgetall(keys.schedule(site))
-                    return list(pipe.execute())
-
-            (seconds, micros), *answers = self.connection.call(ask)
-            now = seconds + micros / 1e6
+            now, answers = self.connection.hashes([keys.schedule(site) for site in some])
             for site, fields in zip(some, answers, strict=True):
                 if "handled" in fields:
                     found[site] = _facts(fields, now)

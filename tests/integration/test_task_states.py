@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from siteferry.broker import make_broker
 from siteferry.run import Ended, Ending, Member
 from siteferry.task_states import ItemEnded, show_state
 from tests.acceptance.test_two_workers import wait_for_workers
+from tests.holdings import wait_until
 from tests.inline import import_now
 from tests.installation import Installation, write_tree
 from tests.private_redis import RedisServer
@@ -47,13 +47,6 @@ def events_of(redis_server: RedisServer) -> Iterator[list[Event]]:
         receiver.should_stop = True
         listener.join(10)
     app.close()
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def ends(seen: list[Event]) -> dict[str, Event]:

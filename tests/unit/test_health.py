@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +15,15 @@ import pytest
 from siteferry.errors import ConfigurationError
 from siteferry.health import place
 from siteferry.health.probe import NOBODY, NOT_SO, OK, Question, WrongUsageError
-from siteferry.health.record import Health, HealthFile
+from siteferry.health.record import HealthFile
 from siteferry.settings import load_settings
 from siteferry.settings.models import default_state_dir
 from tests.health_files import ask, dead_process, health_file, put
+from tests.health_files import folder as folder
+from tests.health_files import well as well
 from tests.holdings import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "state/health"
-
-
-@pytest.fixture
-def well(folder: Path) -> Iterator[HealthFile]:
-    file = health_file(folder, Health(facts={"in_hand": 3}))
-    file.start()
-    yield file
-    file.close()
 
 
 # -- who has gone ----------------------------------------------------------------------------------

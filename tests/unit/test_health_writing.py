@@ -17,21 +17,10 @@ import pytest
 from siteferry.health.probe import NOT_SO, OK
 from siteferry.health.record import Health, HealthFile, remove_dead
 from tests.health_files import ask, dead_process, health_file, only_record, put
+from tests.health_files import folder as folder
+from tests.health_files import well as well
 from tests.holdings import wait_until
 from tests.installation import REPOSITORY
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "state/health"
-
-
-@pytest.fixture
-def well(folder: Path) -> Iterator[HealthFile]:
-    file = health_file(folder, Health(facts={"in_hand": 3}))
-    file.start()
-    yield file
-    file.close()
 
 
 def test_the_file_says_who_writes_it_and_how_that_is(well: HealthFile, folder: Path) -> None:
