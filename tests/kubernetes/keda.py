@@ -1,8 +1,9 @@
 """KEDA's objects, as far as we use them.
 
 Kubernetes' own schemas do not know them, so this is written down from KEDA's
-CustomResourceDefinitions (`config/crd/bases`, after release 2.20.2), strictly: a key that is not
-here is refused. `behavior` is Kubernetes' own, of a HorizontalPodAutoscaler, and checked as that.
+CustomResourceDefinitions (`config/crd/bases` of 2.17.0, and after 2.20.2), strictly: a key that is
+not here is refused. `behavior` is Kubernetes' own, of a HorizontalPodAutoscaler, and checked as
+that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
+
+OLDEST = "2.17"
+"""The first that knows `fallback.behavior` (KEDA 6450). Those before it also refuse any fallback
+whose triggers name no `metricType`; from 2.17.0 on that of `scalingModifiers` counts in their
+place."""
 
 _TEXT = {"type": "string", "minLength": 1}
 _COUNT = {"type": "integer", "minimum": 0}

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import unavailable
 from tests.installation import REPOSITORY
+from tests.kubernetes import keda
 from tests.kubernetes.manifests import (
     FOLDER,
     MADE_BY_HAND,
@@ -93,6 +94,9 @@ def test_figures_are_those_of_the_tests() -> None:
     assert f"all {len(combinations())} choices of components" in TEXT
     assert f"Kubernetes {OLDEST} and {NEWEST}" in TEXT
     assert f"Kubernetes {OLDEST} or later" in TEXT
+    component = (FOLDER / "components/keda/kustomization.yaml").read_text()
+    for text in (TEXT, component):
+        assert re.findall(r"KEDA (\S+) or later", text) == [keda.OLDEST]
 
 
 def test_prometheus_finds_the_pods_of_the_scheduler() -> None:
