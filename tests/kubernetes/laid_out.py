@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,40 @@ class LaidOut:
             words[:1] = [sys.executable, "-m", _PROGRAMS[words[0]]]
         return words
 
+    def mount(self, objects: Sequence[Object]) -> None:
+        """Show the pod what is in `objects`; again, when they have changed."""
+        volumes = {volume["name"]: volume for volume in self.pod.spec["volumes"]}
+        for mount in self.pod.container["volumeMounts"]:
+            content = _content(volumes.get(mount["name"], {}), objects)
+            if content is not None:
+                written = {
+                    key: here(text, self.root, self.paths, self.changes)
+                    for key, text in content.items()
+                }
+                _put(self.root / mount["mountPath"].lstrip("/"), written)
+
+
+def _put(folder: Path, files: Mapping[str, str]) -> None:
+    """As a kubelet does (pkg/volume/util/atomic_writer.go): all files are others at one moment, for
+    each is a link through `..data`, which is another link."""
+    folder.mkdir(exist_ok=True)
+    data = folder / "..data"
+    before = data.resolve() if data.exists() else None
+    fresh = Path(tempfile.mkdtemp(prefix="..2026_", dir=folder))
+    fresh.chmod(0o755)
+    for name, text in files.items():
+        (fresh / name).write_text(text)
+    (folder / "..data_tmp").symlink_to(fresh.name)
+    (folder / "..data_tmp").replace(data)
+    for link in folder.iterdir():
+        if not link.name.startswith("..") and link.name not in files:
+            link.unlink()
+    for name in files:
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    if before is not None:
+        shutil.rmtree(before)
+
 
 def here(text: str, root: Path, paths: Sequence[str], changes: Mapping[str, str]) -> str:
     """The text with the root in front of each path, and with the changes."""
@@ -78,15 +114,15 @@ def lay_out(
         folder.mkdir(exist_ok=True)
         if "emptyDir" in volumes[name]:
             folder.chmod(0o2777)  # as a kubelet makes it with fsGroup
-        for key, text in _content(volumes[name], objects).items():
-            (folder / key).write_text(here(text, root, paths, changes))
     environment = {
         name: here(value, root, paths, changes)
         for name, value in _environment(pod.container, objects).items()
     }
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SITEFERRY_")}
     own = {"PYTHONPATH": str(REPOSITORY), "HOME": str(root)}
-    return LaidOut(root, pod, {**clean, **own, **environment}, paths, changes)
+    laid = LaidOut(root, pod, {**clean, **own, **environment}, paths, changes)
+    laid.mount(objects)
+    return laid
 
 
 def data_of(objects: Sequence[Object], kind: str, name: str) -> dict[str, str]:
@@ -94,13 +130,13 @@ def data_of(objects: Sequence[Object], kind: str, name: str) -> dict[str, str]:
     return dict(found["stringData"] if kind == "Secret" else found.get("data", {}))
 
 
-def _content(volume: dict[str, Any], objects: Sequence[Object]) -> dict[str, str]:
+def _content(volume: dict[str, Any], objects: Sequence[Object]) -> dict[str, str] | None:
+    """What a volume of files has; None for all others."""
     if "configMap" in volume:
         return data_of(objects, "ConfigMap", volume["configMap"]["name"])
     if "secret" in volume:
         return data_of(objects, "Secret", volume["secret"]["secretName"])
-    assert "emptyDir" in volume, volume
-    return {}
+    return None
 
 
 def _environment(container: dict[str, Any], objects: Sequence[Object]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import redis
 from tests.conftest import unavailable
 from tests.holdings import wait_until
 from tests.kubernetes.laid_out import LaidOut, data_of, lay_out
-from tests.kubernetes.manifests import Object, overlay, pod_of
+from tests.kubernetes.manifests import Object, new_secrets, overlay, pod_of
 from tests.servers.guarded import GuardedProcess
 from tests.servers.ports import HOST, PortBlock
 
@@ -38,12 +38,16 @@ class RedisPod:
             changes={"redis-cli ": f"redis-cli -p {port} "},
             shared={"data": data},
         )
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
-        command = [*self.laid.command(), "--port", str(self.port), "--bind", HOST]
-        self._process = GuardedProcess(command, output=self._log)
+    def start(self) -> None:
+        self.begin()
         wait_until(self._answers, f"Redis does not start: {self._log.read_text()}")
+
+    def begin(self, *more: str) -> None:
+        """Start it, and do not wait until it has read its data."""
+        command = [*self.laid.command(), "--port", str(self.port), "--bind", HOST, *more]
+        self._process = GuardedProcess(command, output=self._log)
 
     def _answers(self) -> bool:
         assert self._process.alive(), self._log.read_text()
@@ -55,13 +59,22 @@ class RedisPod:
 
     def restart(self) -> None:
         self.stop()
-        self._start()
+        self.start()
 
     def stop(self) -> None:
         self._process.stop()
 
-    def probe_command(self) -> list[str]:
-        return self.laid.command("readinessProbe")
+    def is_well(self, probe: str) -> bool:
+        """Whether one of the container's probes succeeds, as its shell runs it."""
+        done = subprocess.run(
+            self.laid.command(probe), capture_output=True, timeout=20, env=self.laid.environment
+        )
+        return done.returncode == 0
+
+    def rotate(self) -> None:
+        """All passwords are new, and mounted; Redis goes on with the ones that it has read."""
+        self.secrets = new_secrets()
+        self.laid.mount(self.secrets)
 
     def client(self, name: str) -> redis.Redis:
         """As the user whose Secret is `siteferry-redis-NAME`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import redis
 
 from siteferry.broker import SHARED_QUEUE
+from tests.holdings import wait_until
 from tests.kubernetes.manifests import new_secrets, of_kind
 from tests.kubernetes.pod_processes import RedisPod, redis_pod
 
@@ -22,12 +22,11 @@ def server(tmp_path: Path) -> Iterator[RedisPod]:
         yield started
 
 
-def probe(server: RedisPod) -> int:
-    """The exit status of the container's readiness probe, as its shell runs it."""
-    done = subprocess.run(
-        server.probe_command(), capture_output=True, timeout=20, env=server.laid.environment
-    )
-    return done.returncode
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+def well(server: RedisPod) -> list[bool]:
+    return [server.is_well(probe) for probe in PROBES]
 
 
 def test_each_process_logs_in_with_the_password_of_its_secret(server: RedisPod) -> None:
@@ -54,15 +53,35 @@ def test_it_keeps_all_in_an_append_only_file_and_no_snapshots(server: RedisPod) 
         assert admin.get("siteferry:run:kept") == b"x"
 
 
-def test_the_probe_says_whether_it_answers(server: RedisPod) -> None:
-    assert probe(server) == 0
+def test_the_probes_say_whether_it_answers(server: RedisPod) -> None:
+    assert well(server) == [True, True, True]
     server.stop()
-    assert probe(server) != 0
+    assert well(server) == [False, False, False]
 
 
-def test_the_probe_does_not_take_a_refusal_for_an_answer(server: RedisPod) -> None:
-    (server.laid.root / "run/secrets/redis/probe-password").write_text("another")
-    assert probe(server) != 0
+def test_new_passwords_in_the_secret_end_no_redis_that_has_the_old_ones(server: RedisPod) -> None:
+    """A kubelet shows them to the probes a minute later; to Redis only a new start does."""
+    with server.client("worker") as worker:
+        server.rotate()
+        assert well(server) == [True, True, True]
+        assert worker.ping()
+        with server.client("worker") as late, pytest.raises(redis.AuthenticationError):
+            late.ping()
+    server.restart()
+    with server.client("worker") as worker:
+        assert worker.ping()
+
+
+def test_while_it_reads_its_data_it_has_not_begun_and_is_not_killed(server: RedisPod) -> None:
+    with server.client("admin") as admin, admin.pipeline(transaction=False) as pipe:
+        for number in range(20_000):
+            pipe.set(f"siteferry:run:{number}", "x")
+        pipe.execute()
+    server.stop()
+    # A millisecond for each command that is read: twenty seconds, of which none is waited for.
+    server.begin("--key-load-delay", "1000")
+    wait_until(lambda: server.is_well("livenessProbe"), "it does not answer")
+    assert well(server) == [False, True, True]
 
 
 def test_the_user_of_the_probe_can_do_nothing_else(server: RedisPod) -> None:
