@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from tests.installation import REPOSITORY
 from tests.kubernetes import keda
 from tests.kubernetes.manifests import (
     COMPONENTS,
@@ -166,6 +168,23 @@ def test_an_overlay_is_of_one_namespace_and_says_whose_its_objects_are(name: str
 def test_no_secret_is_in_an_overlay(name: str) -> None:
     """So nobody deploys the password of an example."""
     assert of_kind(overlay(name), "Secret") == {}
+
+
+RELEASE = r"\d+\.\d+\.\d+(-alpine)?"
+
+
+def test_every_image_is_of_one_release() -> None:
+    """A tag that moves is on each node what it meant when that node has fetched it; and an older Redis
+    does not read what a newer one has written."""
+    alone = objects_in((FOLDER / "workspaces-pod.yaml").read_text())
+    pods = [pod for name in OVERLAYS for pod in pods_of(overlay(name))]
+    images = {pod.container["image"] for pod in [*pods, *pods_of(alone)]}
+    assert len(images) == 2
+    for image in images:
+        assert re.fullmatch(RELEASE, image.rpartition(":")[2]), image
+    (redis,) = (image for image in images if image.startswith("redis:"))
+    # docs/kubernetes.md shows how another one is chosen.
+    assert redis.partition(":")[2] in (REPOSITORY / "docs/kubernetes.md").read_text()
 
 
 def test_two_runs_of_the_script_have_no_password_in_common() -> None:
