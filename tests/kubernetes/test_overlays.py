@@ -174,8 +174,8 @@ RELEASE = r"\d+\.\d+\.\d+(-alpine)?"
 
 
 def test_every_image_is_of_one_release() -> None:
-    """A tag that moves is on each node what it meant when that node has fetched it; and an older Redis
-    does not read what a newer one has written."""
+    """A tag that moves is on each node what it meant when that node has fetched it; and an older
+    Redis does not read what a newer one has written."""
     alone = objects_in((FOLDER / "workspaces-pod.yaml").read_text())
     pods = [pod for name in OVERLAYS for pod in pods_of(overlay(name))]
     images = {pod.container["image"] for pod in [*pods, *pods_of(alone)]}
