@@ -35,14 +35,12 @@ def flower(options: GlobalOptions, address: str | None, port: int | None) -> Non
             "Flower is not installed", next_step="Install it: pip install 'siteferry[flower]'"
         )
     from siteferry.cli.flower_server import serve
-    from siteferry.cli.ledger_access import wait_for_redis
     from siteferry.credentials.cache import Stores
     from siteferry.credentials.resolve import resolve_flower_password
     from siteferry.log import log_uncaught
 
     log_uncaught()
     password = resolve_flower_password(Stores(settings))
-    wait_for_redis(settings, settings.redis.url)
     given = {"address": address, "port": port}
     changes = {key: value for key, value in given.items() if value is not None}
     flower_settings = settings.flower.model_copy(update=changes)

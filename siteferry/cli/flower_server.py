@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import logging
 import signal
+import threading
+from concurrent.futures import Future, InvalidStateError
 from types import FrameType
 from typing import Any
 
@@ -15,6 +19,7 @@ from flower.views.tasks import TASK_COLUMNS
 from siteferry.broker import broker_of
 from siteferry.cli.flower_gate import GuardedFlower, inner_login, log_request
 from siteferry.cli.flower_tasks import COLUMNS, shown_task
+from siteferry.cli.ledger_access import wait_for_redis
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
 from siteferry.errors import ConfigurationError
@@ -34,8 +39,12 @@ def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: 
     """Run Flower until SIGTERM or SIGINT. Options of its own, on a command line, in a file or in
     `FLOWER_` variables, are not read.
 
+    It listens at once, and waits for a Redis that is away then: whoever asks `/healthcheck` must
+    not take that for a Flower that hangs, and start it anew.
+
     Raises:
         ConfigurationError: it cannot listen there; or Redis' password or files are not to be had.
+        LedgerUnreachable: Redis refuses us.
     """
     # Without a worker it warns of each question that nobody has answered.
     logging.getLogger("flower.inspector").setLevel(logging.ERROR)
@@ -63,10 +72,30 @@ def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: 
             f"Flower cannot listen at {flower.address}, port {flower.port}: {error.strerror}",
             next_step="Choose another --port or flower.port, or end what listens there.",
         ) from error
-    _stop_on_signals(served)
+    is_there = _ask_for_redis(settings, redis_url)
+    _stop_on_signals(served, is_there)
     _log.info("Flower started", url=f"http://{_host(flower.address)}:{flower.port}{prefix}/")
-    served.start()
+    if served.io_loop.run_sync(lambda: asyncio.wrap_future(is_there)):
+        served.start()
     _log.info("Flower stopped")
+
+
+def _ask_for_redis(settings: Settings, redis_url: str) -> Future[bool]:
+    """True once Redis is there; the exception if it refuses us. In a thread that may take for ever
+    and that nobody waits for."""
+    is_there: Future[bool] = Future()
+
+    def ask() -> None:
+        with contextlib.suppress(InvalidStateError):  # told to stop meanwhile
+            try:
+                wait_for_redis(settings, redis_url)
+            except Exception as error:  # noqa: BLE001  # raised where it is waited for
+                is_there.set_exception(error)
+            else:
+                is_there.set_result(True)
+
+    threading.Thread(target=ask, name="redis", daemon=True).start()
+    return is_there
 
 
 def _celery(settings: Settings, redis_url: str) -> Any:
@@ -94,12 +123,17 @@ def _set_options(flower: FlowerSettings, inner: str) -> None:
     options.xheaders = _is_loopback(flower.address)
 
 
-def _stop_on_signals(served: GuardedFlower) -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        served.io_loop.add_callback_from_signal(served.stop)
+def _stop_on_signals(served: GuardedFlower, is_there: Future[bool]) -> None:
+    def stop() -> None:
+        with contextlib.suppress(InvalidStateError):  # Redis is there
+            is_there.set_result(False)
+        served.stop()
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        served.io_loop.add_callback_from_signal(stop)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, told)
 
 
 def _host(address: str) -> str:

@@ -201,10 +201,13 @@ def test_it_waits_for_a_redis_that_is_away_and_goes_on_after_an_outage(
     redis_server.stop()
     try:
         with installation.process("flower") as flower:
+            # At once, so that no probe takes it for one that hangs; its pages are empty.
+            wait_until(lambda: answers(port), "it does not answer")
             wait_until(lambda: "away" in log_of(installation), "it does not say that it waits")
-            assert not answers(port)
+            assert get(port, "/tasks", None)[0] == 401
+            assert get(port, "/tasks")[0] == 200
+            assert get(port, "/workers?refresh=1")[0] == 200
             redis_server.start()
-            wait_until(lambda: answers(port), "it does not begin")
             with installation.process("worker"):
                 wait_for_workers(redis_server, 1)
                 wait_until(lambda: "siteferry@" in get(port, "/workers?json=1")[1], "no worker")
@@ -225,6 +228,33 @@ def test_it_waits_for_a_redis_that_is_away_and_goes_on_after_an_outage(
     finally:
         redis_server.start()
     assert_unmarked(log_of(installation).encode(), "the log", [WORD])
+
+
+def test_it_ends_when_told_while_it_waits_for_redis(
+    installation: Installation, redis_server: RedisServer, port: int
+) -> None:
+    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
+    redis_server.stop()
+    try:
+        with installation.process("flower") as flower:
+            wait_until(lambda: "away" in log_of(installation), "it does not say that it waits")
+            flower.send_signal(signal.SIGTERM)
+            assert flower.wait(20) == 0
+    finally:
+        redis_server.start()
+    log = log_of(installation)
+    assert "Flower stopped" in log
+    assert "Traceback" not in log
+
+
+def test_a_redis_that_refuses_it_is_told_and_ends_it(installation: Installation) -> None:
+    installation.environment |= {
+        "SITEFERRY_FLOWER_PASSWORD": WORD,
+        "SITEFERRY_REDIS_PASSWORD": "not-the-one",
+    }
+    installation.configure(redis={"username": "nobody"})
+    refused = installation.run("flower")
+    assert_clear(installation, refused, 7, "Redis refuses", secrets=[WORD, "not-the-one"])
 
 
 def heartbeats(port: int) -> int:

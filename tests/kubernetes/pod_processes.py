@@ -16,10 +16,24 @@ from tests.conftest import unavailable
 from tests.holdings import wait_until
 from tests.kubernetes.laid_out import LaidOut, data_of, lay_out
 from tests.kubernetes.manifests import Object, new_secrets, overlay, pod_of
+from tests.metrics_scrape import scrape
 from tests.servers.guarded import GuardedProcess
 from tests.servers.ports import HOST, PortBlock
 
 REDIS_IN_THE_CLUSTER = "siteferry-redis:6379"
+BESIDE: list[Object] = [
+    {"kind": "ConfigMap", "metadata": {"name": "siteferry-websites"}, "data": {}},
+    {"kind": "Secret", "metadata": {"name": "siteferry-credentials"}, "stringData": {}},
+]
+"""What the operator makes, with nothing in it."""
+
+
+def answers(url: str) -> bool:
+    """Whether a probe of the kind `httpGet` succeeds."""
+    try:
+        return scrape(url).code == 200
+    except OSError:
+        return False
 
 
 class RedisPod:

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.holdings import wait_until
-from tests.kubernetes.manifests import Object, new_secrets, overlay
-from tests.kubernetes.pod_processes import REDIS_IN_THE_CLUSTER, Namespace, RedisPod, redis_pod
+from tests.kubernetes.manifests import new_secrets, overlay
+from tests.kubernetes.pod_processes import (
+    BESIDE,
+    REDIS_IN_THE_CLUSTER,
+    Namespace,
+    RedisPod,
+    redis_pod,
+)
 from tests.servers.ports import HOST
 
-BESIDE: list[Object] = [
-    {"kind": "ConfigMap", "metadata": {"name": "siteferry-websites"}, "data": {}},
-    {"kind": "Secret", "metadata": {"name": "siteferry-credentials"}, "stringData": {}},
-]
 REFUSED = 7
 REFUSAL = "invalid username-password pair"
 

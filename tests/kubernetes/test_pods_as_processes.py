@@ -22,6 +22,7 @@ from tests.kubernetes.pod_processes import (
     REDIS_IN_THE_CLUSTER,
     Namespace,
     RedisPod,
+    answers,
     redis_pod,
 )
 from tests.metrics_scrape import scrape
@@ -133,13 +134,6 @@ def test_the_jobs_command_starts_runs_and_flower_shows_them(
         page = f"http://{HOST}:{there.flower}/workers"
         assert scrape(page).code == 401
         assert scrape(page, Authorization=f"Basic {login}").code == 200
-
-
-def answers(url: str) -> bool:
-    try:
-        return scrape(url).code == 200
-    except OSError:
-        return False
 
 
 @pytest.mark.slow
