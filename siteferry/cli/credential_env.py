@@ -87,8 +87,8 @@ def _compose(rows: Rows) -> Iterator[str]:
 
 
 def _kubernetes(rows: Rows) -> Iterator[str]:
-    yield "# kubectl create -f -; name it in `envFrom` of the workers, with"
-    yield "# SITEFERRY_CREDENTIAL_BACKEND=environment beside it."
+    yield "# kubectl create -f THIS_FILE. Workers get it as mounted files, with"
+    yield "# SITEFERRY_CREDENTIAL_BACKEND=mounted, or in `envFrom`, with =environment."
     yield "apiVersion: v1"
     yield "kind: Secret"
     yield "metadata:"
