@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
@@ -17,13 +18,16 @@ from tests.kubernetes.manifests import (
     FOLDER,
     MADE_BY_HAND,
     OVERLAYS,
+    Object,
     new_secrets,
     objects_in,
     of_kind,
     overlay,
+    pod_of,
     pods_of,
     rendered,
 )
+from tests.kubernetes.reach import PodThere, reaches
 from tests.kubernetes.test_overlays import NEWEST, OLDEST, assert_complete, check, combinations
 from tests.servers.binaries import find_binary
 
@@ -31,20 +35,57 @@ TEXT = (REPOSITORY / "docs/kubernetes.md").read_text()
 SCRAPE = REPOSITORY / "config/prometheus/scrape-kubernetes.yml"
 
 
-def test_the_overlay_of_ones_own_builds(tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```yaml\n# k8s/(\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    path, content = block
-    shutil.copytree(FOLDER, tmp_path / "k8s")
-    file = tmp_path / "k8s" / path
+def written_down(folder: Path, name: str) -> list[Object]:
+    """What an overlay of the document makes, in a copy of the repository's."""
+    blocks = re.findall(r"^```yaml\n# k8s/(\S+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    shutil.copytree(FOLDER, folder / "k8s")
+    file = folder / "k8s/overlays" / name / "kustomization.yaml"
     file.parent.mkdir()
-    file.write_text(content)
+    file.write_text(dict(blocks)[f"overlays/{name}/{file.name}"])
     objects = objects_in(rendered(file.parent))
     for found in objects:
         check(found, NEWEST)
     assert_complete(objects)
+    return objects
+
+
+def test_the_overlay_of_ones_own_builds(tmp_path: Path) -> None:
+    objects = written_down(tmp_path, "ours")
     assert of_kind(objects, "Deployment")["siteferry-worker"]["spec"]["replicas"] == 4
     claim = of_kind(objects, "PersistentVolumeClaim")["siteferry-workspaces"]
     assert claim["spec"]["storageClassName"] == "nfs"
+    (data,) = of_kind(objects, "StatefulSet")["siteferry-redis"]["spec"]["volumeClaimTemplates"]
+    assert data["spec"]["storageClassName"] == "ssd"
+    accounts = of_kind(objects, "ServiceAccount")
+    assert {pod.spec["serviceAccountName"] for pod in pods_of(objects)} == set(accounts)
+    for account in accounts.values():
+        assert account["imagePullSecrets"] == [{"name": "registry"}]
+    (ours,) = {pod.container["image"] for pod in pods_of(objects) if pod.component != "redis"}
+    assert ours == "registry.example.com/siteferry:0.1.0"
+
+
+def test_the_overlay_for_a_redis_of_ones_own_reaches_it(tmp_path: Path) -> None:
+    objects = written_down(tmp_path, "our-redis")
+    (environment,) = (
+        found["data"]
+        for name, found in of_kind(objects, "ConfigMap").items()
+        if name.startswith("siteferry-environment")
+    )
+    url = urlsplit(environment["SITEFERRY_REDIS_URL"])
+    assert url.scheme == "rediss"
+    assert url.port is not None
+    worker = PodThere(pod_of(objects, "worker").labels)
+    assert reaches(objects, worker, "203.0.113.20", url.port)
+    assert not reaches(objects, PodThere(pod_of(objects, "beat").labels), "192.0.2.10", 6379)
+
+
+def test_the_users_for_a_redis_of_ones_own_are_in_the_secret_that_is_named() -> None:
+    (secret, key) = re.findall(r"get secret (\S+) -o jsonpath='{\.data\.(\S+)}'", TEXT)[0]
+    made = {found["metadata"]["name"]: found["stringData"] for found in new_secrets()}
+    users = made[secret][key.replace("\\.", ".")]
+    assert [line.split()[0] for line in users.splitlines()] == ["user"] * len(users.splitlines())
+    # Nothing of what runs with a Redis outside mounts it.
+    assert all(secret not in str(pod.spec) for pod in pods_of(overlay("external-redis")))
 
 
 def test_the_table_has_every_overlay_with_what_it_is_made_of() -> None:

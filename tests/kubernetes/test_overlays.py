@@ -71,7 +71,7 @@ def combinations() -> list[tuple[str, ...]]:
     choices = itertools.product(
         ["redis-in-cluster", "external-redis"],
         ["secrets-by-file", "secrets-by-environment", "credential-store"],
-        [("beat",), ("cronjob",), ("beat", "flower")],
+        [("beat",), ("cronjob",), ("beat", "flower"), ("cronjob", "flower")],
         [(), ("keda",)],
     )
     return [
@@ -89,6 +89,9 @@ def test_whatever_is_put_together_is_known_and_complete(tmp_path: Path) -> None:
         for found in objects:
             check(found, NEWEST)
         assert_complete(objects)
+        ours = {pod.container["image"] for pod in pods_of(objects) if pod.component != "redis"}
+        # Where an overlay names none, no registry is asked for one.
+        assert {image.partition("/")[0] for image in ours} == {"siteferry.invalid"}
     assert tried == set(COMPONENTS)
 
 
