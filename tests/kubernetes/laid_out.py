@@ -16,6 +16,9 @@ from typing import Any
 from tests.installation import REPOSITORY
 from tests.kubernetes.manifests import Object, Pod, of_kind
 
+IMAGE_COMMAND = ["siteferry"]
+"""What the image runs where a manifest names no command: its ENTRYPOINT."""
+
 _PROGRAMS = {"siteferry": "siteferry", "siteferry-probe": "siteferry.health.probe"}
 
 
@@ -40,8 +43,7 @@ class LaidOut:
         if probe is not None:
             words = container[probe]["exec"]["command"]
         else:
-            # Without a command it is the image's, `siteferry`.
-            words = [*container.get("command", ["siteferry"]), *container.get("args", [])]
+            words = [*container.get("command", IMAGE_COMMAND), *container.get("args", [])]
         words = [here(word, self.root, self.paths, self.changes) for word in words]
         if words[0] in _PROGRAMS:
             words[:1] = [sys.executable, "-m", _PROGRAMS[words[0]]]

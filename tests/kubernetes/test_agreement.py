@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -14,7 +15,7 @@ from siteferry.health.probe import Question
 from siteferry.settings import Settings, load_settings
 from siteferry.settings.metrics import split_listen
 from tests.installation import REPOSITORY
-from tests.kubernetes.laid_out import LaidOut, lay_out
+from tests.kubernetes.laid_out import IMAGE_COMMAND, LaidOut, lay_out
 from tests.kubernetes.manifests import (
     FOLDER,
     OVERLAYS,
@@ -171,9 +172,31 @@ def test_the_probes_of_a_worker_are_those_of_the_documents() -> None:
     assert told == {probe: container[probe] for probe in PROBES}
 
 
-def test_a_worker_is_given_more_than_its_grace() -> None:
-    spec = pod_of(overlay("redis-in-cluster"), "worker").spec
-    assert spec["terminationGracePeriodSeconds"] >= Settings().worker.grace_seconds + 5
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_worker_is_given_more_than_its_grace(name: str, tmp_path: Path) -> None:
+    pod = pod_of(overlay(name), "worker")
+    settings = load_settings(environ=laid(name, pod, tmp_path).environment)
+    assert pod.spec["terminationGracePeriodSeconds"] >= settings.worker.grace_seconds + 5
+
+
+def test_the_image_is_what_the_manifests_take_it_for() -> None:
+    """They name no command, and no folder of programs."""
+    final = (REPOSITORY / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    told = dict(re.findall(r"^(USER|ENTRYPOINT|WORKDIR) (.+)$", final, re.MULTILINE))
+    assert told["ENTRYPOINT"] == json.dumps(IMAGE_COMMAND)
+    programs = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    (venv,) = re.findall(r"^COPY --from=build (\S+) \1$", final, re.MULTILINE)
+    assert f"PATH={venv}/bin:$PATH" in final
+    alone = objects_in((FOLDER / "workspaces-pod.yaml").read_text())
+    for pod in [*(pod for _, pod in our_pods()), *pods_of(alone)]:
+        user = pod.spec["securityContext"]
+        assert told["USER"] == f"{user['runAsUser']}:{user['runAsGroup']}", pod.owner
+        # What the image keeps in its own folder is not hidden by a volume.
+        mounted = [mount["mountPath"] for mount in pod.container["volumeMounts"]]
+        assert not any(f"{venv}/".startswith(f"{path}/") for path in mounted), pod.owner
+        for probe in PROBES:
+            words = pod.container.get(probe, {}).get("exec", {}).get("command", IMAGE_COMMAND)
+            assert words[0] in programs, pod.owner
 
 
 def test_ports_are_those_of_the_settings() -> None:

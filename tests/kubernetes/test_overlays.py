@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +15,7 @@ import pytest
 
 from tests.installation import REPOSITORY
 from tests.kubernetes import keda
+from tests.kubernetes.laid_out import data_of
 from tests.kubernetes.manifests import (
     COMPONENTS,
     FOLDER,
@@ -135,10 +136,33 @@ def assert_complete(objects: Sequence[Object]) -> None:
     for budget in of_kind(objects, "PodDisruptionBudget").values():
         selected = budget["spec"]["selector"]["matchLabels"]
         assert any(selected.items() <= of_pod.items() for of_pod in labels)
+    for secret, key in keys_named(objects):
+        assert key in data_of(new_secrets_once(), "Secret", secret), (secret, key)
     for scaled in of_kind(objects, "ScaledObject").values():
         assert ("Deployment", scaled["spec"]["scaleTargetRef"]["name"]) in there
         for trigger in scaled["spec"]["triggers"]:
             assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in there
+
+
+def keys_named(objects: Sequence[Object]) -> Iterator[tuple[str, str]]:
+    """Secrets and the keys of them that are asked for by name."""
+    for pod in pods_of(objects):
+        for variable in pod.container.get("env", []):
+            if "valueFrom" in variable:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                yield reference["name"], reference["key"]
+    for authentication in of_kind(objects, "TriggerAuthentication").values():
+        for reference in authentication["spec"]["secretTargetRef"]:
+            yield reference["name"], reference["key"]
+
+
+def test_a_key_that_no_secret_has_is_found() -> None:
+    objects = copy.deepcopy(overlay("keda"))
+    assert_complete(objects)
+    (authentication,) = of_kind(objects, "TriggerAuthentication").values()
+    authentication["spec"]["secretTargetRef"][0]["key"] = "user"
+    with pytest.raises(AssertionError, match="siteferry-redis-keda"):
+        assert_complete(objects)
 
 
 def claims_of(objects: Sequence[Object], owner: str) -> list[Object]:

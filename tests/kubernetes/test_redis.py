@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import redis
 
 from siteferry.broker import SHARED_QUEUE
 from tests.holdings import wait_until
+from tests.kubernetes.laid_out import data_of
 from tests.kubernetes.manifests import new_secrets, of_kind
 from tests.kubernetes.pod_processes import RedisPod, redis_pod
+from tests.servers.ports import HOST
 
 CLIENTS = ("producer", "beat", "worker", "flower", "keda", "admin")
 
@@ -102,7 +105,8 @@ local type = redis.call('type', KEYS[1]).ok
 if type == 'hash' then return redis.call('hlen', KEYS[1]) end
 return redis.call('llen', KEYS[1])
 """
-"""What KEDA's scaler asks: after the type of the key, how long it is."""
+"""What KEDA's scaler asks (`pkg/scalers/redis_scaler.go`, 2.17.0 to 2.20.2): after the type of the
+key, how long it is; of one that is not there, as of a list."""
 
 
 def test_keda_sees_how_much_work_there_is_and_nothing_else(server: RedisPod) -> None:
@@ -122,3 +126,36 @@ def test_keda_sees_how_much_work_there_is_and_nothing_else(server: RedisPod) -> 
         ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 keda.execute_command(*command)
+
+
+def test_what_kedas_library_says_first_is_refused_without_harm(server: RedisPod) -> None:
+    """go-redis 9 logs in with HELLO, goes on after what the server refuses it (`initConn`), and
+    asks with EVAL; the two commands are none of the user's business."""
+    login = data_of(server.secrets, "Secret", "siteferry-redis-keda")
+    with redis.Redis(port=server.port, protocol=3, driver_info=None, **login) as keda:
+        for command in (
+            ["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "external-ip"],
+            ["CLIENT", "SETINFO", "LIB-NAME", "go-redis"],
+        ):
+            with pytest.raises(redis.ResponseError):
+                keda.execute_command(*command)
+        assert keda.ping()
+        assert keda.eval(COUNT, 1, f"siteferry:{SHARED_QUEUE}") == 0
+
+
+def test_who_comes_over_the_network_is_asked_for_a_login_and_not_turned_away(
+    server: RedisPod,
+) -> None:
+    """Without a password for `default` Redis would be in its protected mode, for loopback alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # sends nothing: the kernel chooses our address
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        own = asking.getsockname()[0]
+    server.stop()
+    server.begin("--bind", f"{HOST} {own}")
+    wait_until(lambda: server.is_well("startupProbe"), "it does not start")
+    login = data_of(server.secrets, "Secret", "siteferry-redis-worker")
+    with redis.Redis(host=own, port=server.port, driver_info=None, **login) as worker:
+        assert worker.ping()
