@@ -119,6 +119,13 @@ def test_every_object_that_is_named_exists() -> None:
         assert name in names, name
 
 
+def test_every_alert_that_is_named_exists() -> None:
+    alerts = set(re.findall(r"- alert: (\w+)", SCRAPE.with_name("alerts.yml").read_text()))
+    named = set(re.findall(r"`(Siteferry\w+)`", TEXT))
+    assert named
+    assert named <= alerts
+
+
 def test_the_table_of_secrets_has_every_secret_with_its_keys() -> None:
     section = TEXT.partition("## Secrets\n")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section, re.MULTILINE)
