@@ -50,6 +50,7 @@ def run_worker(
     health.starting.goes_on()
     node = health.node
     runtime = make_runtime(settings, redis_url, node)
+    runtime.hands.threads = concurrency
     use_runtime(runtime)
     app = runtime.broker.app
     # Before anything is sent: Celery looks at its queues once.

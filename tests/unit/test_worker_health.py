@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from siteferry.broker import SHARED_QUEUE
+from siteferry.dispatch.hands import Hands
 from siteferry.dispatch.heartbeat import Keepers
-from siteferry.dispatch.runtime import Hands, Runtime
+from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Pulse
 from siteferry.health.record import Health
 from siteferry.ledger.outage import Outage
