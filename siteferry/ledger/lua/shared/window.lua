@@ -20,11 +20,11 @@ local function keeps(finisher)
   for _, node in ipairs(redis.call('ZRANGE', k_loads(), 0, -1)) do
     if node == finisher.node then return true end
     local beaten = redis.call('ZSCORE', k_nodes(), node)
-    if beaten and tonumber(beaten) > now() - SPARE_SECONDS then
+    if beaten and tonumber(beaten) > now() - HEARD_SECONDS then
       local load = tonumber(redis.call('ZSCORE', k_loads(), node))
       if finisher.beside + 1 < 2 * (load + 1) then return true end
       -- Until it tells its load again it is taken to be the one who takes it.
-      redis.call('ZINCRBY', k_loads(), 1, node)
+      redis.call('ZADD', k_loads(), load + 1, node)
       return false
     end
     redis.call('ZREM', k_loads(), node)
