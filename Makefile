@@ -15,7 +15,7 @@ help:
 	@echo "make test    the tests; those for servers that are not installed are skipped"
 	@echo "make chaos   workers, Redis, sessions and commands killed in the middle (a minute and a half)"
 	@echo "make chaos-long  the same with all of WordPress (five minutes); SITEFERRY_CHAOS_SEED=N repeats one"
-	@echo "make test-containers  image and compose stack on a Docker Engine of their own (Debian, root)"
+	@echo "make test-containers  image and compose stack on a Docker Engine, pods on a podman (Debian, root)"
 	@echo "make lint    formatting, lint, types, layers"
 	@echo "make check   what CI runs: lint and test"
 	@echo "make bench   measurements against other clients (needs their programs, root, hours)"

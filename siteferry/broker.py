@@ -53,14 +53,14 @@ class Broker:
     app: Celery
     user: str = ""
 
-    def send(self, members: Sequence[Member], node: str | None = None) -> None:
-        """Send what may run now; the first of several goes to `node`'s own queue.
+    def send(self, members: Sequence[Member]) -> None:
+        """Send what may run now, to the shared queue or to the own queue of the node it names.
 
         Raises:
             LedgerUnreachable: the broker does not take them; the sweeper sends them later.
         """
-        for index, member in enumerate(members):
-            name = own_queue(node) if node and index == 0 else SHARED_QUEUE
+        for member in members:
+            name = own_queue(member.node) if member.node else SHARED_QUEUE
             task = TASKS[ItemKind.of(member.item)]
             try:
                 self.app.send_task(

@@ -49,8 +49,9 @@ class ItemKind(StrEnum):
 class Member:
     """One attempt at one item of one run: what a message carries and what a window holds.
 
-    `site` and `label` (which directory, which files) are for people who look at the tasks; where
-    they are not known they are empty, and two members are the same without regard to them.
+    `site` and `label` (which directory, which files) are for people who look at the tasks, and
+    `node` names the worker process in whose own queue it goes; where they are not known they are
+    empty, and two members are the same without regard to them.
     """
 
     run: str
@@ -58,6 +59,7 @@ class Member:
     attempt: int
     site: str = field(default="", compare=False)
     label: str = field(default="", compare=False)
+    node: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.run} {self.item} {self.attempt}"

@@ -49,7 +49,7 @@ class Queue:
 
     members: deque[Member] = field(default_factory=deque)
 
-    def send(self, members: Sequence[Member], node: str | None = None) -> None:
+    def send(self, members: Sequence[Member]) -> None:
         self.members.extend(members)
 
 

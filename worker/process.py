@@ -12,7 +12,7 @@ from celery import signals
 from siteferry.broker import SHARED_QUEUE, own_queue, queue
 from siteferry.dispatch.handing_back import hand_back
 from siteferry.dispatch.heartbeat import STALLED_SECONDS, Keepers
-from siteferry.dispatch.lives import begin_life
+from siteferry.dispatch.lives import begin_life, end_life
 from siteferry.dispatch.process import use_runtime
 from siteferry.dispatch.runtime import Runtime, make_runtime
 from siteferry.embedded.worker import PARENT_PIPE, watch_parent
@@ -50,11 +50,12 @@ def run_worker(
     health.starting.goes_on()
     node = health.node
     runtime = make_runtime(settings, redis_url, node)
+    runtime.hands.threads = concurrency
     use_runtime(runtime)
     app = runtime.broker.app
     # Before anything is sent: Celery looks at its queues once.
     app.conf.task_queues = [queue(SHARED_QUEUE), queue(own_queue(node))]
-    begin_life(
+    lock = begin_life(
         settings.state_dir / "workers",
         f"{redis_url} {settings.redis.key_prefix}",
         node,
@@ -70,7 +71,7 @@ def run_worker(
     is_a_commands = PARENT_PIPE in os.environ
     if is_a_commands:
         grace_seconds = min(grace_seconds, _COMMAND_GRACE_SECONDS)
-    stopping = Stopping(runtime, keepers, grace_seconds, health.tell)
+    stopping = Stopping(runtime, keepers, grace_seconds, health.tell, lambda: end_life(lock))
     app.steps["worker"].update((TellStopping, TellTurning))
     worker = app.Worker(
         hostname=f"siteferry@{node}",

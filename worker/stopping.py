@@ -57,6 +57,8 @@ class Stopping:
     grace_seconds: float
     on_begin: Callable[[], None]
     """Called when it is known that the process is to end."""
+    on_left: Callable[[], None]
+    """Called when all that the process held was given back, at its end."""
     deaf: threading.Event = field(default_factory=threading.Event)
     """Set when Redis gives no message to this process any more."""
     _worker: Any = None
@@ -170,6 +172,7 @@ class Stopping:
         try:
             self._tell_what_is_known(Items(connection))
             hand_back(connection, runtime.broker, runtime.node, Fate.LEFT)
+            self.on_left()
         except LedgerUnreachable as error:
             _log.warning("what was in hand waits for the sweeper", error=str(error))
         except Exception:  # noqa: BLE001  # whatever it is, the process ends now
@@ -202,6 +205,7 @@ class Stopping:
             try:
                 connection = _impatient(runtime.connection)
                 hand_back(connection, runtime.broker, runtime.node, Fate.LEFT)
+                self.on_left()
             except LedgerUnreachable as error:
                 _log.warning("what was sent here waits for the sweeper", error=str(error))
             _log.info("worker stopped", node=runtime.node)

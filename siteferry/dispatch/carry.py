@@ -61,12 +61,12 @@ def carry(runtime: Runtime, member: Member, step: Step) -> Ended:
             runtime.versions.compare(work)
             ended = _carried(work, step)
             with runtime.hands.dealing():
-                stays = not runtime.stopping.is_set()
-                following, words = _told(runtime, work, step, ended, stays=stays)
+                beside = None if runtime.stopping.is_set() else runtime.hands.beside(work)
+                following, words = _told(runtime, work, step, ended, beside)
                 files = len(work.outcomes())
                 _log.info("ended", attempt=member.attempt, files=files, seconds=work.seconds())
-                runtime.hands.put_down(work)
-                runtime.broker.send(following, runtime.node if stays else None)
+                runtime.hands.put_down(work, [m for m in following if m.node == runtime.node])
+                runtime.broker.send(following)
             shown = _said(words)
         finally:
             runtime.hands.put_down(work)
@@ -87,6 +87,7 @@ def _said(words: Callable[[], Ended]) -> Ended:
 
 def _take_up(runtime: Runtime, member: Member) -> Work | Ended:
     with runtime.hands.dealing():
+        runtime.hands.arrived(member)
         if runtime.stopping.is_set():
             runtime.broker.send([member])
             return PASSED_ON
@@ -123,33 +124,39 @@ def _carried(work: Work, step: Step) -> Finish | Later | SiteferryError:
 
 
 def _told(
-    runtime: Runtime, work: Work, step: Step, ended: Finish | Later | SiteferryError, *, stays: bool
+    runtime: Runtime,
+    work: Work,
+    step: Step,
+    ended: Finish | Later | SiteferryError,
+    beside: int | None,
 ) -> tuple[list[Member], Callable[[], Ended]]:
     """Tell the ledger; gives what may be sent now, and who makes the words for people: nothing must
-    wait for them, or fail by them. `stays`: the first of what is sent to this process."""
+    wait for them, or fail by them. `beside`: what this process has in hand apart from it; None: it
+    has no thread for a next item."""
     if isinstance(ended, Finish):
-        return _finish(runtime, work, ended, stays=stays)
+        return _finish(runtime, work, ended, beside)
     if isinstance(ended, Later):
         # Who gives an item back because it stops has not had the item's turn.
-        return _release(runtime, work, yielding=stays, stays=stays), lambda: ended_later(work)
+        yielding = not runtime.stopping.is_set()
+        return _release(runtime, work, beside, yielding=yielding), lambda: ended_later(work)
     if isinstance(ended, LeaseLost):
         _log.warning("given to another worker", reason=str(ended))
         return [], lambda: ended_lost(ended)
     if isinstance(ended, WorkerStops):
         _log.info("given back", reason=str(ended))
-        return _release(runtime, work, stays=stays), lambda: ended_released(work, ended)
-    return _after_error(runtime, work, step, ended, stays=stays)
+        return _release(runtime, work, beside), lambda: ended_released(work, ended)
+    return _after_error(runtime, work, step, ended, beside)
 
 
 def _release(
     runtime: Runtime,
     work: Work,
+    beside: int | None,
     delay_seconds: float = 0,
     error: SiteferryError | None = None,
     *,
     blameless: bool = True,
     yielding: bool = False,
-    stays: bool,
 ) -> list[Member]:
     with work.pulse.telling:
         return runtime.items.release(
@@ -162,22 +169,22 @@ def _release(
             blameless=blameless,
             yielding=yielding,
             progressed=work.progressed,
-            stays=stays,
+            beside=beside,
             elsewhere=isinstance(error, SourceElsewhere),
         )
 
 
 def _finish(
-    runtime: Runtime, work: Work, finish: Finish, *, stays: bool
+    runtime: Runtime, work: Work, finish: Finish, beside: int | None
 ) -> tuple[list[Member], Callable[[], Ended]]:
     with work.pulse.telling:
         whole = replace(finish, outcomes=[*work.outcomes(), *finish.outcomes])
-        following = runtime.items.finish(work.member, runtime.node, whole, stays=stays)
+        following = runtime.items.finish(work.member, runtime.node, whole, beside=beside)
     return following, lambda: ended_finished(work, whole, failed_before(work))
 
 
 def _after_error(
-    runtime: Runtime, work: Work, step: Step, error: SiteferryError, *, stays: bool
+    runtime: Runtime, work: Work, step: Step, error: SiteferryError, beside: int | None
 ) -> tuple[list[Member], Callable[[], Ended]]:
     items, member, node = runtime.items, work.member, runtime.node
     again, error = _again(work, step, error)
@@ -185,12 +192,12 @@ def _after_error(
         log = _log.debug if again.blameless else _log.warning
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))
         delay, blameless = again.delay_seconds, again.blameless
-        following = _release(runtime, work, delay, error, blameless=blameless, stays=stays)
+        following = _release(runtime, work, beside, delay, error, blameless=blameless)
         return following, lambda: ended_released(work, error, again)
     _log.error("given up", error=str(error))
     finish = None if error.ends_run else step.give_up(work, error)
     if finish is not None:
-        return _finish(runtime, work, finish, stays=stays)
+        return _finish(runtime, work, finish, beside)
     with work.pulse.telling:
         counts = items.report(member, node, work.outcomes())
     following = []
@@ -199,12 +206,14 @@ def _after_error(
         state = RunState.INCOMPLETE if isinstance(error, StorageFull) else RunState.FAILED
         facts = failure_facts(error)
         following = items.fail_run(member.run, state, facts, spare_publish=False) or []
-    following += items.release(member, node, [], 0, None, blameless=True, stays=stays)
+    following += items.release(member, node, [], 0, None, blameless=True, beside=beside)
     return following, lambda: ended_given_up(error)
 
 
 def _again(work: Work, step: Step, error: SiteferryError) -> tuple[Again | None, SiteferryError]:
     """Whether the item is tried again, and what is said of it."""
+    if isinstance(error, SourceElsewhere | CredentialElsewhere):
+        work.runtime.hands.lacked()
     if isinstance(error, SourceElsewhere):
         return offer_again(work, error)
     # Progress in this attempt clears the item's record: only a series of fruitless ones is poison.

@@ -31,7 +31,8 @@ def beat(runtime: Runtime, stillness: Stillness) -> None:
         stillness: says which thread has hung; its item is renewed no more, so others get it.
     """
     leases = [(account.name, address, token) for account, address, token in runtime.pool.leases()]
-    runtime.missed_leases = runtime.slots.beat(runtime.node, leases, runtime.missed_leases)
+    load = None if runtime.stopping.is_set() else runtime.hands.load()
+    runtime.missed_leases = runtime.slots.beat(runtime.node, leases, runtime.missed_leases, load)
     works = runtime.hands.all()
     stillness.forget_all_but(works)
     for work in works:

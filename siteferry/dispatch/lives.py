@@ -50,6 +50,20 @@ def begin_life(folder: Path, ledger: str, node: str, bury: Callable[[str], None]
         return None
 
 
+def end_life(lock: int | None) -> None:
+    """The process has given back all that it held: there will be nobody to bury.
+
+    Args:
+        lock: what `begin_life` returned; it stays held.
+    """
+    if lock is None:
+        return
+    try:
+        _write(lock, "")
+    except OSError as error:
+        _log.warning("who starts next will bury this worker", error=str(error))
+
+
 def _begin(folder: Path, digest: str, node: str, bury: Callable[[str], None]) -> int:
     own: int | None = None
     number = 0

@@ -8,14 +8,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from siteferry.broker import Broker, broker_of
 from siteferry.credentials.cache import Stores
 from siteferry.credentials.resolve import resolve_redis_password
+from siteferry.dispatch.hands import Hands
 from siteferry.dispatch.versions import Versions
 from siteferry.errors import AccountStopped, LoginRefused, SourceElsewhere
 from siteferry.ftp.pool import SessionPool
@@ -27,7 +27,6 @@ from siteferry.ledger.profiles import ProfileLedger
 from siteferry.ledger.runs import Runs
 from siteferry.ledger.slots import SlotLedger
 from siteferry.log import get_logger
-from siteferry.run import Member
 from siteferry.settings import Settings
 from siteferry.settings.models import CONNECTS_PER_SECOND
 from siteferry.settings.redis_tls import tls_of
@@ -38,7 +37,7 @@ from siteferry.websites.ad_hoc import AdHocWebsite
 from siteferry.websites.loading import SUFFIXES, files_of
 
 if TYPE_CHECKING:
-    from siteferry.dispatch.work import Work
+    pass
 
 
 _MOST_WEBSITES = 256
@@ -106,55 +105,6 @@ class LoginGate:
 
     def accepted(self, account: Account) -> None:
         self.stopped.resume(account.name)
-
-
-@dataclass(slots=True)
-class Hands:
-    """The attempts that this process carries at the moment."""
-
-    _works: dict[str, Work] = field(default_factory=dict)
-    _lock: threading.Condition = field(default_factory=threading.Condition)
-    _dealing: int = 0
-    _closed: bool = False
-
-    def take(self, work: Work) -> None:
-        """Have `work` renewed by the heartbeat until it is put down."""
-        with self._lock:
-            self._works[str(work.member)] = work
-
-    def holds(self, member: Member) -> bool:
-        """Whether this very attempt is carried here: a Redis that has forgotten the claim would let
-        this process claim it once more."""
-        with self._lock:
-            return str(member) in self._works
-
-    def put_down(self, work: Work) -> None:
-        with self._lock:
-            self._works.pop(str(work.member), None)
-
-    def all(self) -> list[Work]:
-        with self._lock:
-            return list(self._works.values())
-
-    @contextmanager
-    def dealing(self) -> Iterator[None]:
-        """What must not be cut between its calls when the process ends itself: to claim and take
-        up; to finish, and send what follows. Once the hands are closed it waits for the end."""
-        with self._lock:
-            self._lock.wait_for(lambda: not self._closed)
-            self._dealing += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._dealing -= 1
-                self._lock.notify_all()
-
-    def close(self, within_seconds: float) -> None:
-        """Let no thread begin to deal any more, and those that are at it end."""
-        with self._lock:
-            self._closed = True
-            self._lock.wait_for(lambda: not self._dealing, within_seconds)
 
 
 @dataclass(slots=True)

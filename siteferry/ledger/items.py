@@ -165,10 +165,14 @@ class Items:
         return bool(self.connection.run_script("report", *_names(member), node, rows, kept))
 
     def finish(
-        self, member: Member, node: str, result: Finish, *, stays: bool = True
+        self, member: Member, node: str, result: Finish, *, beside: int | None = 0
     ) -> list[Member]:
-        """Finish an item; gives what may be sent now, the first for this node's own queue if it
-        `stays`."""
+        """Finish an item; gives what may be sent now. The first of it is for this node's own queue,
+        unless another node has much less in hand.
+
+        Args:
+            beside: what this node has in hand apart from this item; None: it takes no other one.
+        """
         answer = self.connection.run_script(
             "finish",
             *_names(member),
@@ -177,7 +181,7 @@ class Items:
             _dump([child.row() for child in result.children]),
             _dump(result.fields),
             _dump(result.counts),
-            node if stays else "",
+            *_finisher(node, beside),
         )
         return members(answer)
 
@@ -193,7 +197,7 @@ class Items:
         blameless: bool,
         yielding: bool = False,
         progressed: bool = False,
-        stays: bool = True,
+        beside: int | None = 0,
         elsewhere: bool = False,
     ) -> list[Member]:
         """Give an item back for another attempt after `delay_seconds`; gives what may be sent.
@@ -202,9 +206,10 @@ class Items:
             blameless: the attempt does not count as fruitless.
             yielding: other runs of the account go first.
             progressed: the attempt has come further, whoever was told of it already.
-            stays: the first of what may be sent goes to this node's own queue.
+            beside: see `finish`.
             elsewhere: this node does not have the website's sources.
         """
+        queue, load = _finisher(node, beside)
         answer = self.connection.run_script(
             "release",
             *_names(member),
@@ -216,8 +221,9 @@ class Items:
             int(blameless),
             int(yielding),
             int(progressed),
-            node if stays else "",
+            queue,
             int(elsewhere),
+            load,
         )
         return members(answer)
 
@@ -266,9 +272,14 @@ class Items:
 
 
 def members(text: str | None) -> list[Member]:
-    """Parse a script's list of {run, item, attempt, site, label}; Lua writes an empty one as {}."""
+    """Parse a script's list of {run, item, attempt, site, label, node}; Lua writes an empty one as
+    {}."""
     rows = json.loads(text) if text else []
     return [Member(run, item, int(attempt), *shown) for run, item, attempt, *shown in rows or []]
+
+
+def _finisher(node: str, beside: int | None) -> tuple[str, int]:
+    return ("", 0) if beside is None else (node, beside)
 
 
 def _names(member: Member) -> tuple[str, str, int]:

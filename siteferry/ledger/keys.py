@@ -52,6 +52,8 @@ lifetime of all that it finds with this table.
 | target:T:left | string | the run whose staged files the next one may use | with that run |
 | target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
 | nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
+| loads | zset | worker process with a thread to spare -> its items | none: as its node |
+| settling | string | Redis was away: no new leases until all are told again | LEASE_SECONDS |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
 | totals | hash | "what direction" -> how many of it in all runs, ended or not | none: few fields |
@@ -237,6 +239,12 @@ class Keys:
 
     def leases(self, node: str) -> str:
         return f"{self.prefix}node:{node}:leases"
+
+    def loads(self) -> str:
+        return f"{self.prefix}loads"
+
+    def settling(self) -> str:
+        return f"{self.prefix}settling"
 
     def sweeper(self) -> str:
         return f"{self.prefix}sweeper"

@@ -116,19 +116,27 @@ class SlotLedger:
         )
 
     def beat(
-        self, node: str, leases: Sequence[tuple[str, str, str]], missed: Set[str] = frozenset()
+        self,
+        node: str,
+        leases: Sequence[tuple[str, str, str]],
+        missed: Set[str] = frozenset(),
+        load: int | None = None,
     ) -> set[str]:
         """Heartbeat of a worker process with the (account, address, token) of its sessions.
 
         Args:
             missed: what the heartbeat before this one has returned.
+            load: items in the hands of a process that has a thread to spare; None: it has none, or
+                is not to be given more.
 
         Returns:
             The tokens of leases that the ledger does not have: it has lost them, or they are being
             given back at this moment. Those that were `missed` before are made anew.
         """
         rows = [[*lease, lease[2] in missed] for lease in leases]
-        answer = self.connection.run_script("beat_node", node, LEASE_SECONDS, json.dumps(rows))
+        answer = self.connection.run_script(
+            "beat_node", node, LEASE_SECONDS, json.dumps(rows), "" if load is None else load
+        )
         return set(json.loads(answer) or ())
 
     def nodes(self, within_seconds: float = 5.0) -> list[str]:

@@ -110,6 +110,9 @@ def test_a_worker_that_is_stopped_in_an_import_leaves_nothing_behind_and_the_oth
     first.send_signal(signal.SIGTERM)
     assert first.wait(timeout=30) == 0
     assert holdings_of(place.redis, leaving) == NOTHING
+    locks = (place.installation.folder / "state/workers").iterdir()
+    names = [lock.read_text().strip() for lock in locks]
+    assert sorted(names) == ["", staying], "whoever starts next has nobody to bury"
     assert place.transferred < 2521, "there was nothing left to go on with"
     report = place.watch()
     assert_published(report, 2521, source, server.root / "public_html")

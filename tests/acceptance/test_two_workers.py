@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation, left_over, tree_of
+from tests.holdings import wait_until
+from tests.installation import Installation, left_over, tree_of, write_tree
 from tests.private_redis import RedisServer
 from tests.servers.base import FtpServer
 from tests.servers.proxy import FtpProxy
@@ -55,5 +56,41 @@ def test_two_workers_share_an_import_within_the_accounts_connections(
         assert len(shares) == 2
         assert sum(shares.values()) == 2521
         assert min(shares.values()) > 2521 // 10, f"work is not shared: {shares}"
+        assert proxy.most_connections <= LIMIT
+        assert proxy.logins <= 2 * LIMIT, f"{proxy.logins} logins"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_workers_that_come_later_get_their_part_though_the_first_could_do_it_alone(
+    vsftpd: Callable[..., FtpServer], redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It has as many threads as there are connections, which go over to the others one by one."""
+    server = vsftpd().fresh()
+    with FtpProxy.in_front_of(server) as proxy, ExitStack() as stack:
+        installation = Installation(tmp_path, redis=redis_server.url)
+        installation.configure(batch={"files": 4})
+        source = installation.add_site(
+            server.through(proxy.port), ftp={"max_connections": LIMIT}, bandwidth="2M"
+        )
+        files = {f"{n % 10}/file-{n}.bin": n.to_bytes(4, "big") * 16384 for n in range(600)}
+        write_tree(source, files)
+        stack.enter_context(installation.process("worker"))
+        wait_for_workers(redis_server, 1)
+        run = installation.run("import", "example", "--detach").stdout.strip()
+        wait_until(
+            lambda: installation.run("status", run, "--json").json["stats"]["uploaded"],
+            "nothing was uploaded",
+        )
+        assert proxy.most_connections == LIMIT
+        for _ in range(3):
+            stack.enter_context(installation.process("worker"))
+        result = installation.run("watch", run, "--json", timeout=120)
+        assert result.code == 0, result.output
+        assert tree_of(server.root / "public_html") == tree_of(source)
+        shares = result.json["workers"]
+        assert len(shares) == 4
+        assert sum(shares.values()) == len(files)
+        assert min(shares.values()) > len(files) // 20, f"work is not shared: {shares}"
         assert proxy.most_connections <= LIMIT
         assert proxy.logins <= 2 * LIMIT, f"{proxy.logins} logins"

@@ -25,7 +25,7 @@ INSTALLED = REPOSITORY / ".cache/containers"
 """What install.sh has made."""
 DOCKER, DOCKERD = Path("/usr/bin/docker"), Path("/usr/sbin/dockerd")
 
-_CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
@@ -94,7 +94,7 @@ class Engine:
                 time.sleep(_POLL_SECONDS)
             process.stop()
         # The engine leaves the cgroups of its containers behind, empty.
-        for left in sorted(_CGROUPS.glob(f"**/{self.folder.name}/**/"), reverse=True):
+        for left in sorted(CGROUPS.glob(f"**/{self.folder.name}/**/"), reverse=True):
             left.rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the container tests need, on Debian 12, as root: a Docker Engine (not started), Compose v2, and
-# two root file systems that stand in for the images python and redis, which no registry gives here.
+# two root file systems that stand in for the images python and redis, which no registry gives here; and
+# a third, of Debian 13, with a podman that knows `kube play` (Debian 12 has 4.3, which is too old).
 # What is there already is kept; delete .cache/containers to begin anew.
 set -euo pipefail
 
@@ -86,6 +87,22 @@ root_file_systems() {
     pack "$root" redis.tar
 }
 
+podman() {
+    if [[ -e $target/podman/.complete ]]; then
+        return
+    fi
+    echo "making a root file system with podman in $target"
+    # runc, for crun starts nothing where both versions of cgroups have controllers. catatonit is the
+    # first process of pods, and aardvark-dns knows their names.
+    debootstrap --variant=minbase \
+        --include=podman,runc,conmon,netavark,aardvark-dns,catatonit,iproute2,nftables \
+        trixie "$work/podman" "$mirror" >"$target/podman.log" 2>&1
+    rm -rf "$work/podman"/var/cache/apt/* "$work/podman"/var/lib/apt/lists/*
+    rm -rf "$target/podman"
+    mv "$work/podman" "$target/podman"
+    touch "$target/podman/.complete"
+}
+
 # pack ROOT NAME
 pack() {
     rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/usr/share/{doc,info,locale,man}/*
@@ -96,3 +113,4 @@ pack() {
 engine
 compose
 root_file_systems
+podman

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SERVICES = ("redis", "worker", "scheduler", "flower", "ftp")
 
 
-def status_of(pid: int) -> dict[str, str]:
+def status_of(process: Path) -> dict[str, str]:
     """proc(5), /proc/PID/status."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = (process / "status").read_text().splitlines()
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
@@ -31,7 +31,7 @@ def test_every_process_is_an_ordinary_users_without_any_rights(stack: Stack) -> 
     for service in SERVICES:
         for facts in stack.containers(service):
             for pid in processes(stack, facts["Id"]):
-                status = status_of(pid)
+                status = status_of(Path(f"/proc/{pid}"))
                 user = REDIS_USER if service == "redis" else OWN_USER
                 assert set(status["Uid"].split()) == {str(user)}, service
                 assert "0" not in status["Gid"].split(), service

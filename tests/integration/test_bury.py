@@ -188,6 +188,6 @@ def test_who_does_not_stay_gets_nothing_of_what_follows(items: Items, runs: Runs
     first, second, *_ = planned(items, runs, files=["a", "b", "c", "d", "e"])
     items.claim(first, NODE)
     items.claim(second, NODE)
-    assert items.finish(first, NODE, Finish(outcomes=[sent("a")]), stays=False)
-    assert items.release(second, NODE, [], 0, None, blameless=True, stays=False) == [again(second)]
+    assert items.finish(first, NODE, Finish(outcomes=[sent("a")]), beside=None)
+    assert items.release(second, NODE, [], 0, None, blameless=True, beside=None) == [again(second)]
     assert items.bury(NODE, Fate.LEFT) == []

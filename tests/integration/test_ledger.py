@@ -69,7 +69,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.slots_of_address("I"), keys.logins_of_account("A"), keys.logins_of_address("I"),
         keys.limits_of_account("A"), keys.limits_of_address("I"), keys.accounts_at("I"),
         keys.connects_to("I"), keys.wanted_of_account("A"), keys.wanted_of_address("I"),
-        keys.swept("T"), keys.target("T"), keys.nodes(),
+        keys.swept("T"), keys.target("T"), keys.nodes(), keys.loads(), keys.settling(),
         keys.sweeper(), keys.items("R"), keys.attempts("R"), keys.fruitless("R"),
         keys.claims("R"), keys.replies("R"), keys.waiting("R"), keys.outcomes("R"),
         keys.failures("R"), keys.workers("R"), keys.previous("R"), keys.tree("R"),
@@ -473,7 +473,7 @@ def test_every_key_of_an_ended_run_expires(
     assert publish is None
     client, keys = connection.client, connection.keys
     lasting = {key for key in client.keys("*") if client.ttl(key) == -1}
-    assert lasting <= {keys.runs(), keys.nodes(), keys.sweeper(), keys.totals()}
+    assert lasting <= {keys.runs(), keys.nodes(), keys.loads(), keys.sweeper(), keys.totals()}
     assert runs.state("run-1") is RunState.INCOMPLETE
 
 

@@ -36,15 +36,15 @@ def test_every_kind_of_item_has_a_task() -> None:
     assert set(TASKS) == set(ItemKind)
 
 
-def test_the_first_member_goes_to_the_finishers_own_queue_and_carries_only_names(
+def test_a_member_goes_to_the_queue_of_the_node_it_names_and_carries_only_names(
     redis_server: RedisServer,
 ) -> None:
     broker = make_broker(redis_server.url, prefix="t:")
     members = [
-        Member("run-1", "files-0-0", 1, "example", "img (3 files)"),
+        Member("run-1", "files-0-0", 1, "example", "img (3 files)", "node-a"),
         Member("run-1", "files-0-1", 2),
     ]
-    broker.send(members, "node-a")
+    broker.send(members)
     broker.app.close()
     client = redis.Redis.from_url(redis_server.url)
     own = [json.loads(m) for m in client.lrange("t:" + own_queue("node-a"), 0, -1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -53,7 +54,8 @@ class Scene:
             SimpleNamespace(
                 pool=SimpleNamespace(leases=list),
                 slots=SimpleNamespace(beat=lambda *_: set()),
-                hands=SimpleNamespace(all=lambda: [self.work]),
+                hands=SimpleNamespace(all=lambda: [self.work], load=lambda: 1),
+                stopping=threading.Event(),
                 items=SimpleNamespace(report=self._report),
                 missed_leases=set(),
                 node="node",

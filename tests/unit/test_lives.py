@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from siteferry.dispatch.lives import begin_life
+from siteferry.dispatch.lives import begin_life, end_life
 from siteferry.errors import LedgerUnreachable
 
 LEDGER = "redis://127.0.0.1/0 siteferry:"
@@ -35,6 +35,15 @@ def test_who_comes_after_a_dead_one_buries_it_once(tmp_path: Path) -> None:
     os.close(held)
     held, buried = begin(tmp_path, "three")
     assert buried == ["two"]
+    os.close(held)
+
+
+def test_who_has_given_all_back_at_its_end_is_not_buried(tmp_path: Path) -> None:
+    held, _ = begin(tmp_path, "one")
+    end_life(held)
+    os.close(held)
+    held, buried = begin(tmp_path, "two")
+    assert buried == []
     os.close(held)
 
 

@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from siteferry.broker import SHARED_QUEUE
+from siteferry.dispatch.hands import Hands
 from siteferry.dispatch.heartbeat import Keepers
-from siteferry.dispatch.runtime import Hands, Runtime
+from siteferry.dispatch.runtime import Runtime
 from siteferry.dispatch.work import Pulse
 from siteferry.health.record import Health
 from siteferry.ledger.outage import Outage
@@ -144,7 +145,7 @@ def test_a_worker_that_stops_is_not_ready_and_its_loop_may_stand_still(scene: Sc
 
 def test_a_word_to_stop_has_it_written_before_anything_else(scene: Scene) -> None:
     told, nothing = threading.Event(), cast("Runtime", SimpleNamespace())
-    stopping = Stopping(nothing, scene.keepers, grace_seconds=60, on_begin=told.set)
+    stopping = Stopping(nothing, scene.keepers, 60, on_begin=told.set, on_left=told.set)
     watching = threading.Thread(target=stopping._watch)
     watching.start()
     assert not stopping.begun

@@ -1,10 +1,14 @@
 -- One heartbeat of a worker process: it lives, and so do the leases of its sessions.
--- ARGV: prefix, node, lease seconds, leases (JSON: {account, address, token, insist})
+-- ARGV: prefix, node, lease seconds, leases (JSON: {account, address, token, insist}), load (what it
+--       has in hand; '': it has no thread to spare, or is not to be given more)
 -- Gives the tokens of leases that are not there (JSON). Who frees a session while its heartbeat is on
 -- its way must not get the lease back; but a Redis that has lost its last second must: the second
 -- heartbeat in a row insists.
 local t = now()
+settles(tonumber(ARGV[3]))
 redis.call('ZADD', k_nodes(), t, ARGV[2])
+if ARGV[5] == '' then redis.call('ZREM', k_loads(), ARGV[2])
+else redis.call('ZADD', k_loads(), ARGV[5], ARGV[2]) end
 local missing = {}
 for _, lease in ipairs(cjson.decode(ARGV[4])) do
   if not redis.call('ZSCORE', k_slots_account(lease[1]), lease[3]) then

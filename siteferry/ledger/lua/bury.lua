@@ -4,6 +4,7 @@
 -- Gives the members to send (JSON).
 local node, fate = ARGV[2], ARGV[3]
 local rid = {}
+redis.call('ZREM', k_loads(), node)
 if fate ~= 'leaving' then
   local came = fate == 'killed' and 'died' or 'blameless'
   local why = fate == 'killed' and 'its worker has died' or nil

@@ -41,4 +41,4 @@ if not known then
     if redis.call('EXISTS', k_run(earlier)) == 0 then redis.call('ZREM', k_runs(), earlier) end
   end
 end
-return { 1, cjson.encode(fill(account, '')) }
+return { 1, cjson.encode(fill(account, nil)) }

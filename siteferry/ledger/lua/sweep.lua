@@ -11,6 +11,7 @@ local due, dead = {}, {}
 
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', k_nodes(), '-inf', t - stale)) do
   dead[name] = true
+  redis.call('ZREM', k_loads(), name)
 end
 for _, pair in ipairs(redis.call('ZRANGEBYSCORE', k_delayed(), '-inf', t)) do
   redis.call('ZREM', k_delayed(), pair)

@@ -5,6 +5,7 @@
 local account, address, token = ARGV[2], ARGV[3], ARGV[4]
 local t = now()
 local a, i = k_slots_account(account), k_slots_address(address)
+local waits = settles(tonumber(ARGV[7]))
 drop_expired(account, address)
 if redis.call('ZSCORE', a, token) then return 1 end
 -- From now on `fill` knows which accounts share an address.
@@ -12,6 +13,7 @@ redis.call('HSET', k_account(account), 'address', address)
 join_address(account, address)
 redis.call('HSET', k_limits_address(address), 'configured', ARGV[6])
 redis.call('EXPIRE', k_limits_address(address), ACCOUNT_SECONDS)
+if waits then return 0 end
 if redis.call('ZCARD', a) >= learned(k_limits_account(account), ARGV[5], true) then
   redis.call('SET', k_wanted_account(account), 1, 'PX', ARGV[8])
   return 0

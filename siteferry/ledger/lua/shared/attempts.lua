@@ -103,7 +103,7 @@ end
 local function fill_all(accounts)
   local out = {}
   for account, _ in pairs(accounts) do
-    for _, m in ipairs(fill(account, '')) do out[#out + 1] = m end
+    for _, m in ipairs(fill(account, nil)) do out[#out + 1] = m end
   end
   return cjson.encode(out)
 end

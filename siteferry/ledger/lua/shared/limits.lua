@@ -1,7 +1,19 @@
 -- Connections: leases, and how many of them a host admits.
 
+-- Whether leases may be missing, or look expired, whose sessions live: no worker was heard for longer
+-- than heartbeats take, so Redis was away, or is back without what it was told last. Until all have
+-- told theirs again, for which they have as long as a lease lives, nobody gets a new one.
+local function settles(lease_seconds)
+  if redis.call('EXISTS', k_settling()) == 1 then return true end
+  local last = redis.call('ZREVRANGE', k_nodes(), 0, 0, 'WITHSCORES')
+  if not last[2] or now() - tonumber(last[2]) < HEARD_SECONDS then return false end
+  redis.call('SET', k_settling(), 1, 'PX', lease_seconds * 1000)
+  return true
+end
+
 -- Leases that nobody has renewed are gone.
 local function drop_expired(account, address)
+  if redis.call('EXISTS', k_settling()) == 1 then return end
   for _, key in ipairs({ k_slots_account(account), k_slots_address(address),
     k_logins_account(account), k_logins_address(address) }) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now())

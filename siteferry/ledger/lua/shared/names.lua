@@ -14,6 +14,7 @@ local TRIED_AGAIN_SECONDS = 60
 local LONGEST_TRIED_AGAIN_SECONDS = 3600
 local TURN_SECONDS = 10
 local BACKLOG_SECONDS = 600
+local HEARD_SECONDS = 2.5
 
 local function k_runs() return prefix .. 'runs' end
 local function k_live() return prefix .. 'live' end
@@ -41,6 +42,8 @@ local function k_left(target) return prefix .. 'target:' .. target .. ':left' en
 local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' end
 local function k_stops() return prefix .. 'stops' end
 local function k_nodes() return prefix .. 'nodes' end
+local function k_settling() return prefix .. 'settling' end
+local function k_loads() return prefix .. 'loads' end
 local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
 local function k_totals() return prefix .. 'totals' end

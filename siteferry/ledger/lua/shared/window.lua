@@ -1,5 +1,11 @@
 -- The window: what may be under way now, of each account and address.
 
+-- Who has just finished an item, as `fill` wants it: a node, or '' for none, and what it has in hand
+-- beside that item.
+local function finisher_of(node, beside)
+  return node ~= '' and { node = node, beside = tonumber(beside) } or nil
+end
+
 -- What people are shown of an item: the first field of its body, where `Child` in items.py has put it.
 local function label_of(run, item)
   local body = redis.call('HGET', k_part(run, 'items'), item)
@@ -7,8 +13,28 @@ local function label_of(run, item)
   return label and cjson.decode('[' .. label .. ']')[1] or ''
 end
 
+-- Whether the process that has just finished an item is to have the next one, since its session is
+-- there, or whoever takes it first: another process that has a thread to spare, and less than half
+-- of what this one would have. `beside`: what it has in hand apart from that.
+local function keeps(finisher)
+  for _, node in ipairs(redis.call('ZRANGE', k_loads(), 0, -1)) do
+    if node == finisher.node then return true end
+    local beaten = redis.call('ZSCORE', k_nodes(), node)
+    if beaten and tonumber(beaten) > now() - HEARD_SECONDS then
+      local load = tonumber(redis.call('ZSCORE', k_loads(), node))
+      if finisher.beside + 1 < 2 * (load + 1) then return true end
+      -- Until it tells its load again it is taken to be the one who takes it.
+      redis.call('ZADD', k_loads(), load + 1, node)
+      return false
+    end
+    redis.call('ZREM', k_loads(), node)
+  end
+  return true
+end
+
 -- Let one waiting item of the account into its window, from its runs in turn; false: none waits.
-local function let_in(account, out, node)
+-- The first of several may go to the finisher's own queue; only that one names its node.
+local function let_in(account, out, finisher)
   while true do
     local run = redis.call('LPOP', k_turns(account))
     if not run then return false end
@@ -18,11 +44,11 @@ local function let_in(account, out, node)
         redis.call('RPUSH', k_turns(account), run)
       end
       local attempt = redis.call('HGET', k_part(run, 'attempts'), item)
-      -- The first of them goes to the finisher's own queue, so only that one names its node.
-      local owner = (#out == 0 and node ~= '') and node or '-'
-      redis.call('HSET', k_window(account), member_of(run, item, attempt), owner .. ' ' .. now())
+      local own = finisher and #out == 0 and keeps(finisher)
+      redis.call('HSET', k_window(account), member_of(run, item, attempt),
+        (own and finisher.node or '-') .. ' ' .. now())
       out[#out + 1] = { run, item, attempt, redis.call('HGET', k_run(run), 'site') or '',
-        label_of(run, item) }
+        label_of(run, item), own and finisher.node or '' }
       return true
     end
   end
@@ -53,13 +79,14 @@ local function join_address(account, address)
 end
 
 -- Fill the windows of the account and of those that share its address, from runs in turn; gives a
--- list of {run, item, attempt, site, label}.
-local function fill(account, node)
+-- list of {run, item, attempt, site, label, node whose own queue gets it or ''}.
+-- finisher: {node, beside}, see `keeps`; nil: nobody who could go on has just finished something.
+local function fill(account, finisher)
   local out = {}
   local address = redis.call('HGET', k_account(account), 'address')
   if not address then
     while redis.call('HLEN', k_window(account)) < account_limit(account)
-        and let_in(account, out, node) do end
+        and let_in(account, out, finisher) do end
     return out
   end
   join_address(account, address)
@@ -85,7 +112,7 @@ local function fill(account, node)
       a[2] = now()
       redis.call('ZADD', k_accounts(address), a[2], a[1])
     end
-    if let_in(a[1], out, node) then held[a[1]], room = held[a[1]] + 1, room - 1 end
+    if let_in(a[1], out, finisher) then held[a[1]], room = held[a[1]] + 1, room - 1 end
   end
   return out
 end
