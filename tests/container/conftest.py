@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.container.engine import Engine, missing
-from tests.container.stack import Stack, clone
-from tests.servers.binaries import REPOSITORY
+from tests.container.stack import REDIS_IMAGE, Stack, clone, named
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +20,8 @@ def engine() -> Iterator[Engine]:
     try:
         running.start()
         running.load_stand_ins(
-            _named(r"^ARG PYTHON_IMAGE=(\S+)", "Dockerfile"),
-            _named(r"\$\{REDIS_IMAGE:-([^}]+)\}", "docker-compose.yml"),
+            named(r"^ARG PYTHON_IMAGE=(\S+)", "Dockerfile"),
+            named(REDIS_IMAGE, "docker-compose.yml"),
         )
         yield running
     finally:
@@ -48,9 +46,3 @@ def stack(built: Stack) -> Iterator[Stack]:
         yield built
     finally:
         built.compose("down", "--volumes", "--timeout", "5", check=False)
-
-
-def _named(pattern: str, file: str) -> str:
-    found = re.search(pattern, (REPOSITORY / file).read_text(), re.MULTILINE)
-    assert found is not None
-    return found[1]

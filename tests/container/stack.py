@@ -28,6 +28,8 @@ LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
 """Connections of websites: fewer than the workers have threads (8 each), and more than some of them
 could use."""
 
+REDIS_IMAGE = r"\$\{REDIS_IMAGE:-([^}]+)\}"
+"""Where docker-compose.yml names it."""
 _WITHIN_SECONDS = 90.0
 _POLL_SECONDS = 0.2
 _SESSION = re.compile(r" (?P<session>[\d.:]+)-\[.*\] FTP session (?:(?P<open>opened)|closed)")
@@ -201,6 +203,13 @@ class Stack:
             most = max(most, len(now))
         assert most, f"the log tells of no session:\n{log[-2000:]}"
         return most
+
+
+def named(pattern: str, file: str) -> str:
+    """What a file of the repository names as `pattern` tells."""
+    found = re.search(pattern, (REPOSITORY / file).read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def kill(pid: int) -> None:

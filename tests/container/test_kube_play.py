@@ -18,7 +18,7 @@ import pytest
 
 from tests.container.played import NETWORK, Played, for_podman
 from tests.container.podman import Podman, podman_missing
-from tests.container.stack import Stack
+from tests.container.stack import REDIS_IMAGE, Stack, named
 from tests.container.test_closed import status_of
 from tests.installation import tree_of, write_tree
 from tests.kubernetes.laid_out import data_of
@@ -78,8 +78,8 @@ def podman(built: Stack) -> Iterator[Podman]:
     pods = pods_of([*overlay("redis-in-cluster"), *workspaces_pod()])
     images = sorted({pod.container["image"] for pod in pods})
     for name in images:
-        if "siteferry" in name:
-            built.engine.run("docker", "tag", "siteferry", name)
+        made = "siteferry" if "siteferry" in name else named(REDIS_IMAGE, "docker-compose.yml")
+        built.engine.run("docker", "tag", made, name)
     running = Podman()
     try:
         running.start()
