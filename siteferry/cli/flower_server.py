@@ -72,18 +72,20 @@ def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: 
             f"Flower cannot listen at {flower.address}, port {flower.port}: {error.strerror}",
             next_step="Choose another --port or flower.port, or end what listens there.",
         ) from error
-    is_there = _ask_for_redis(settings, redis_url)
-    _stop_on_signals(served, is_there)
+    is_there: Future[None] = Future()
+    stopping = _stop_on_signals(served, is_there)
+    _ask_for_redis(settings, redis_url, is_there)
     _log.info("Flower started", url=f"http://{_host(flower.address)}:{flower.port}{prefix}/")
-    if served.io_loop.run_sync(lambda: asyncio.wrap_future(is_there)):
+    served.io_loop.run_sync(lambda: asyncio.wrap_future(is_there))
+    # Flower forgets what it was told before it has started; a signal from here on waits for that.
+    if not stopping.is_set():
         served.start()
     _log.info("Flower stopped")
 
 
-def _ask_for_redis(settings: Settings, redis_url: str) -> Future[bool]:
-    """True once Redis is there; the exception if it refuses us. In a thread that may take for ever
-    and that nobody waits for."""
-    is_there: Future[bool] = Future()
+def _ask_for_redis(settings: Settings, redis_url: str, is_there: Future[None]) -> None:
+    """`is_there` is done once it is, and has the exception if Redis refuses us. In a thread that
+    may take for ever and that nobody waits for."""
 
     def ask() -> None:
         with contextlib.suppress(InvalidStateError):  # told to stop meanwhile
@@ -92,10 +94,9 @@ def _ask_for_redis(settings: Settings, redis_url: str) -> Future[bool]:
             except Exception as error:  # noqa: BLE001  # raised where it is waited for
                 is_there.set_exception(error)
             else:
-                is_there.set_result(True)
+                is_there.set_result(None)
 
     threading.Thread(target=ask, name="redis", daemon=True).start()
-    return is_there
 
 
 def _celery(settings: Settings, redis_url: str) -> Any:
@@ -123,10 +124,14 @@ def _set_options(flower: FlowerSettings, inner: str) -> None:
     options.xheaders = _is_loopback(flower.address)
 
 
-def _stop_on_signals(served: GuardedFlower, is_there: Future[bool]) -> None:
+def _stop_on_signals(served: GuardedFlower, is_there: Future[None]) -> threading.Event:
+    """Set as soon as the loop knows that it is to stop, also while it waits for Redis."""
+    stopping = threading.Event()
+
     def stop() -> None:
+        stopping.set()
         with contextlib.suppress(InvalidStateError):  # Redis is there
-            is_there.set_result(False)
+            is_there.set_result(None)
         served.stop()
 
     def told(_number: int, _frame: FrameType | None) -> None:
@@ -134,6 +139,7 @@ def _stop_on_signals(served: GuardedFlower, is_there: Future[bool]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    return stopping
 
 
 def _host(address: str) -> str:

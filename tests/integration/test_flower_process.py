@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -245,6 +246,31 @@ def test_it_ends_when_told_while_it_waits_for_redis(
     log = log_of(installation)
     assert "Flower stopped" in log
     assert "Traceback" not in log
+
+
+TOLD_AS_REDIS_COMES = """
+import os, signal
+from siteferry.cli import cli, flower_server
+flower_server.wait_for_redis = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+cli(["flower"])
+"""
+
+
+def test_it_ends_when_told_in_the_moment_in_which_redis_is_there(
+    installation: Installation,
+) -> None:
+    """Between its waiting and its start, which no signal from outside could be sure to meet."""
+    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_AS_REDIS_COMES],
+        cwd=installation.folder,
+        env=installation.env(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Flower stopped" in done.stderr
 
 
 def test_a_redis_that_refuses_it_is_told_and_ends_it(installation: Installation) -> None:
