@@ -24,6 +24,8 @@ SECRETS = (
     *("redis-producer", "redis-beat", "redis-worker", "redis-flower"),
     *("flower", "metrics-token", "ftp-demo"),
 )
+ODD = "$HOME ${X} #x'\"\\y"
+"""What env files, shells and Redis' ACL file might take for something of their own."""
 LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
 """Connections of websites: fewer than the workers have threads (8 each), and more than some of them
 could use."""
@@ -62,7 +64,7 @@ class Stack:
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700)
         for name in SECRETS:
-            self.add_secret(name, secrets.token_hex(24))
+            self.add_secret(name, secrets.token_hex(24) + ODD)
         self.add_secret("credential-key", secrets.token_urlsafe(32) + "=")
         config, workspaces = self.folder / "mine/config", self.folder / "mine/workspaces"
         (config / "websites").mkdir(parents=True)
@@ -81,6 +83,10 @@ class Stack:
         file = self.folder / "secrets" / name
         file.write_text(value + "\n")
         file.chmod(0o644)
+
+    def recognised(self) -> dict[str, str]:
+        """What each secret begins with: nothing writes it otherwise, as JSON does with the rest."""
+        return {name: value[:42] for name, value in self.secrets.items()}
 
     def add_site(
         self,

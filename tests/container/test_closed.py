@@ -102,7 +102,7 @@ def test_no_secret_stands_where_docker_shows_it(stack: Stack) -> None:
         stack.compose("config").stdout,
         *(stack.engine.run("docker", "top", one, "-o", "pid,args").stdout for one in ids),
     ]
-    for name, value in stack.secrets.items():
+    for name, value in stack.recognised().items():
         for text in shown:
             assert value not in text, name
             assert base64.b64encode(value.encode()).decode() not in text, name
@@ -111,7 +111,7 @@ def test_no_secret_stands_where_docker_shows_it(stack: Stack) -> None:
     content = image.read_bytes()
     image.unlink()
     assert b"siteferry-probe" in content, "the layers are packed, so nothing would be found"
-    for name, value in stack.secrets.items():
+    for name, value in stack.recognised().items():
         assert value.encode() not in content, name
 
 
