@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.conftest import unavailable
 from tests.installation import REPOSITORY
 
 SCRIPT = REPOSITORY / "config/compose/redis.sh"
@@ -83,7 +84,7 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
     words: list[str] = request.param
     program = shutil.which(words[0])
     if program is None:
-        pytest.skip(f"{words[0]} is not installed")
+        unavailable(f"{words[0]} is not installed")
     return [program, *words[1:]]
 
 
