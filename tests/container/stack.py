@@ -120,11 +120,13 @@ class Stack:
     def up(self, variant: str | None = None, workers: int = 2, wait: bool = True) -> None:
         """Start what does not run, and wait until all of it is healthy.
 
-        variant: an override of config/compose. wait: False: until it is started.
+        variant: an override of config/compose. workers: two are the file's own number. wait: False:
+        until it is started.
         """
         files = ["-f", "docker-compose.yml", "-f", f"config/compose/{variant}"] if variant else []
         self.compose(
-            *(*files, "up", "--detach", "--pull", "never", "--scale", f"worker={workers}"),
+            *(*files, "up", "--detach", "--pull", "never"),
+            *(["--scale", f"worker={workers}"] if workers != 2 else []),
             *(["--wait"] if wait else []),
         )
 

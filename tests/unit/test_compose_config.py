@@ -36,6 +36,7 @@ class Project:
         self, *overrides: str, **variables: str
     ) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
         """`docker compose config`, and what it printed as JSON, if it did."""
+        variables = {"SITEFERRY_CONFIG_FOLDER": "./config/compose/demo"} | variables
         files = ["docker-compose.yml", *(f"config/compose/{name}" for name in overrides)]
         options = [word for file in files for word in ("--file", file)]
         done = subprocess.run(
@@ -59,6 +60,7 @@ def project(tmp_path: Path) -> Project:
     for place in PLACES:
         if (place / PLUGIN).exists():
             return Project(tmp_path, place / PLUGIN)
+    # Not a failure in CI either: tests/container/install.sh unpacks it, for another target.
     pytest.skip("Docker Compose 2 is not installed")
 
 
@@ -81,3 +83,40 @@ def test_a_password_in_the_file_of_variables_gets_to_the_workers_as_it_is(
     assert given[VARIABLE].replace("$$", "$") == password + "z"
     assert given["BEHIND"] == "it"
     assert given["SITEFERRY_CREDENTIAL_BACKEND"] == "environment"
+
+
+def test_workers_are_as_many_as_the_variable_says_whoever_starts_them(project: Project) -> None:
+    assert project.config()["services"]["worker"]["scale"] == 2
+    (project.folder / ".env").write_text("SITEFERRY_WORKERS=5\n")
+    assert project.config()["services"]["worker"]["scale"] == 5
+
+
+def test_without_a_folder_of_configuration_nothing_starts(project: Project) -> None:
+    done, _ = project.run(SITEFERRY_CONFIG_FOLDER="")
+    assert done.returncode != 0
+    assert "SITEFERRY_CONFIG_FOLDER" in done.stderr
+    assert "set it in .env" in done.stderr
+
+
+def test_a_folder_of_configuration_that_is_not_there_is_not_made(project: Project) -> None:
+    for name in ("worker", "scheduler", "flower"):
+        service = project.config(SITEFERRY_CONFIG_FOLDER="/srv/mistyped")["services"][name]
+        (mount,) = [m for m in service["volumes"] if m["target"] == "/srv/siteferry/config"]
+        assert mount["source"] == "/srv/mistyped"
+        assert mount["read_only"]
+        assert not mount["bind"].get("create_host_path")
+
+
+@pytest.mark.parametrize("workspaces", [None, "/srv/sites/workspaces"])
+def test_the_example_is_written_where_workers_look_for_it(
+    project: Project, workspaces: str | None
+) -> None:
+    variables = {"SITEFERRY_WORKSPACES": workspaces} if workspaces else {}
+    services = project.config(COMPOSE_PROFILES="demo", **variables)["services"]
+    written, read = (
+        next(m for m in services[name]["volumes"] if m["target"] == "/srv/siteferry/workspaces")
+        for name in ("ftp", "worker")
+    )
+    assert written["source"] == read["source"] == (workspaces or "workspaces")
+    assert read["read_only"]
+    assert not written.get("read_only")

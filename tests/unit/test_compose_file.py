@@ -65,7 +65,7 @@ def test_no_secret_stands_in_an_environment_and_each_that_is_named_is_mounted() 
 
 def test_the_commands_of_the_readme_make_every_secret() -> None:
     section = (REPOSITORY / "README.md").read_text().partition("## With Docker\n")[2]
-    listed = re.search(r"^for name in (.*); do$", section, re.MULTILINE)
+    listed = re.search(r"^ *for name in (.*); do$", section, re.MULTILINE)
     assert listed is not None
     assert {*listed[1].split(), "credential-key"} == set(STACK["secrets"])
     for name, secret in STACK["secrets"].items():
