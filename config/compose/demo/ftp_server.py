@@ -6,6 +6,7 @@ python ftp_server.py PORT ROOT PASSWORD_FILE SOURCE
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def write_example(source: Path) -> None:
 def main(port: str, root: str, password_file: str, source: str) -> None:
     """Serve `root` until told to stop; write the example website into `source` if it is empty."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # A container's first process ignores SIGTERM otherwise; the server ends in order at SystemExit.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     write_example(Path(source))
     users = DummyAuthorizer()
     password = Path(password_file).read_text().strip()
