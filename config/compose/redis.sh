@@ -31,4 +31,4 @@ printf '%s\n' "$users" | sed \
     -e "s/#WORKER /#$worker /" -e "s/#FLOWER /#$flower /" > /run/redis/users.acl
 # exec: Redis has to get the signals.
 exec redis-server --dir /data --aclfile /run/redis/users.acl \
-    --appendonly yes --save '' --maxmemory-policy noeviction
+    --appendonly yes --save '' --maxmemory "$MAXMEMORY" --maxmemory-policy noeviction

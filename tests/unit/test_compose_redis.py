@@ -60,6 +60,7 @@ class Place:
 
     def start(self, shell: list[str]) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", "PLACE": str(self.folder)}
+        environment["MAXMEMORY"] = "320mb"
 
         def run() -> subprocess.CompletedProcess[str]:
             return subprocess.run(
@@ -107,6 +108,7 @@ def test_each_user_gets_the_hash_of_the_word_in_its_file(place: Place, shell: li
     arguments = (place.folder / "arguments").read_text()
     assert f"--aclfile\n{file}\n" in arguments
     assert "--appendonly\nyes\n" in arguments
+    assert "--maxmemory\n320mb\n--maxmemory-policy\nnoeviction\n" in arguments
 
 
 @pytest.mark.parametrize(
