@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.container.engine import Engine
 from tests.installation import tree_of, write_tree
 from tests.servers.binaries import REPOSITORY
 
 OWN_USER, REDIS_USER = 10001, 999
-SECRETS = (
-    *("redis-producer", "redis-beat", "redis-worker", "redis-flower"),
-    *("flower", "metrics-token", "ftp-demo"),
-)
 ODD = "$HOME ${X} #x'\"\\y"
 """What env files, shells and Redis' ACL file might take for something of their own."""
 LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
@@ -63,8 +60,11 @@ class Stack:
         """Secrets, a folder of website files, a folder of workspaces; none of them the clone's."""
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700)
-        for name in SECRETS:
-            self.add_secret(name, secrets.token_hex(24) + ODD)
+        stack: dict[str, Any] = YAML(typ="safe").load(self.folder / "docker-compose.yml")
+        for name in sorted(stack["secrets"].keys() - {"credential-key"}):
+            # A bearer's token has visible characters alone (RFC 6750, section 2.1).
+            odd = "" if name == "metrics-token" else ODD
+            self.add_secret(name, secrets.token_hex(24) + odd)
         self.add_secret("credential-key", secrets.token_urlsafe(32) + "=")
         config, workspaces = self.folder / "mine/config", self.folder / "mine/workspaces"
         (config / "websites").mkdir(parents=True)
