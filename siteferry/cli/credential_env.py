@@ -90,9 +90,7 @@ def _compose_env(rows: Rows) -> Iterator[str]:
 def _compose(rows: Rows) -> Iterator[str]:
     yield "# For a service; each secret is a file that holds the value and nothing else."
     yield "environment:"
-    yield "  SITEFERRY_CREDENTIAL_BACKEND: environment"
-    for _, variable in rows:
-        yield f"  {variable}_FILE: /run/secrets/{variable}"
+    yield "  SITEFERRY_CREDENTIAL_BACKEND: mounted"
     yield f"secrets: [{', '.join(variable for _, variable in rows)}]"
     yield ""
     yield "# At the top level:"

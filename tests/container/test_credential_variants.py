@@ -62,14 +62,6 @@ def test_by_secret_files(other_store: Stack) -> None:
     assert stack.recognised()["ftp-demo"] not in shown(stack)
 
 
-def test_the_names_of_the_override_are_those_that_the_command_prints(stack: Stack) -> None:
-    stack.add_site("example", {"index.html": "named"})
-    printed = stack.siteferry("credential", "env", "example", "--format", "compose").stdout
-    override = (stack.folder / "config/compose/secret-files.yml").read_text()
-    (secret,) = [line.lstrip("# ") for line in printed.splitlines() if "file: ./secrets" in line]
-    assert secret in override
-
-
 def test_without_a_password_the_run_says_which_one_is_missing(other_store: Stack) -> None:
     stack = other_store
     stack.add_site("nobody", {"index.html": "never"})

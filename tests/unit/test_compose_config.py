@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -120,3 +121,17 @@ def test_the_example_is_written_where_workers_look_for_it(
     assert written["source"] == read["source"] == (workspaces or "workspaces")
     assert read["read_only"]
     assert not written.get("read_only")
+
+
+def test_what_the_command_prints_for_a_compose_file_is_the_override(project: Project) -> None:
+    lines = "\n".join(lines_of("compose", [Entry("example", "FTP_PASSWORD")]))
+    service, _, top = lines.partition("# At the top level:\n")
+    override = project.folder / "config/compose/secret-files.yml"
+    expected = project.config("secret-files.yml")
+    override.write_text(
+        f"services:\n  worker:\n{indent(service, '    ')}\n{top.replace('# ', '', 1)}".replace(
+            "\n#   ", "\n  "
+        )
+    )
+    assert project.config("secret-files.yml") == expected
+    assert VARIABLE in override.read_text()
