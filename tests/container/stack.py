@@ -189,6 +189,14 @@ class Stack:
             assert time.monotonic() < deadline, self.compose("ps", "--all").stdout
             time.sleep(_POLL_SECONDS)
 
+    def until_restarted(self, service: str) -> None:
+        """Until Docker has started one of the service's containers once more; bounded. Only then
+        does its health tell of the new process."""
+        deadline = time.monotonic() + _WITHIN_SECONDS
+        while not any(facts["RestartCount"] for facts in self.containers(service)):
+            assert time.monotonic() < deadline, self.compose("ps", "--all").stdout
+            time.sleep(_POLL_SECONDS)
+
     def ftp_log(self) -> str:
         # Not Compose's logs, which begin each line with an escape.
         return self.engine.run("docker", "logs", self.containers("ftp")[0]["Id"]).stderr
