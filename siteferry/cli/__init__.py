@@ -129,6 +129,8 @@ def cli(
 
 def main() -> None:
     """The console script: runs a command, and ends the process with its exit code."""
+    if os.getpid() == 1:
+        _obey_sigterm()
     try:
         _run()
         status: object = 0
@@ -137,6 +139,15 @@ def main() -> None:
     if isinstance(status, int):
         _leave(status)
     sys.exit(str(status))
+
+
+def _obey_sigterm() -> None:
+    """End at SIGTERM with code 143, as a shell tells it. A container's first process has no default
+    action for it (pid_namespaces(7)), and would be waited for and killed. What has a way of its own
+    to stop, as workers have, takes the place of this one."""
+    import signal
+
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _leave(status: int) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
 
@@ -12,7 +12,7 @@ from siteferry.credentials.references import password_reference, username_refere
 from siteferry.settings import Settings
 from siteferry.websites import CredentialReference, EnvironmentText, list_websites, load_website
 
-_FORMS = ("docker", "compose", "kubernetes")
+_FORMS = ("docker", "compose", "compose-env", "kubernetes")
 
 
 @click.command("env")
@@ -21,9 +21,9 @@ _FORMS = ("docker", "compose", "kubernetes")
 @click.option("--format", "form", type=click.Choice(_FORMS), default="docker", show_default=True)
 @click.pass_obj
 def env(options: GlobalOptions, sites: tuple[str, ...], every: bool, form: str) -> None:
-    """Print what gives a container the credentials of websites: an env file for `docker run`, the
-    `environment` and `secrets` of a compose file, or a Secret for Kubernetes. Names and places to
-    fill in; never a value.
+    """Print what gives a container the credentials of websites: an env file for `docker run`, or
+    for the `env_file` of a compose file (compose-env), the `environment` and `secrets` of a compose
+    file, or a Secret for Kubernetes. Names and places to fill in; never a value.
 
     \b
     Examples:
@@ -33,9 +33,12 @@ def env(options: GlobalOptions, sites: tuple[str, ...], every: bool, form: str) 
     if bool(sites) == every:
         raise click.UsageError("name one SITE or more, or --all")
     settings = options.load()
-    entries = list(_entries(settings, sites or list_websites(settings)))
-    lines = _PRINTERS[form]([(entry, variable_name(entry.site, entry.key)) for entry in entries])
-    click.echo("\n".join(lines))
+    click.echo("\n".join(lines_of(form, _entries(settings, sites or list_websites(settings)))))
+
+
+def lines_of(form: str, entries: Iterable[Entry]) -> Iterator[str]:
+    """What is printed for these entries; `form` is one of the command's formats."""
+    return _PRINTERS[form]([(entry, variable_name(entry.site, entry.key)) for entry in entries])
 
 
 def _entries(settings: Settings, sites: Sequence[str]) -> Iterator[Entry]:
@@ -72,12 +75,22 @@ def _docker(rows: Rows) -> Iterator[str]:
         yield f"{variable}="
 
 
+def _compose_env(rows: Rows) -> Iterator[str]:
+    # Without quotes Compose takes $ for a variable and # for a comment (2.26). In single ones it
+    # changes \' alone, so that nothing stands for a backslash before a quote.
+    yield "# `env_file` of a compose file: write each value between its quotes, a ' in it as \\'."
+    yield "# A value with a backslash at its end or before a ' cannot be given this way."
+    yield "# Keep this file as you keep the passwords (chmod 600)."
+    yield "SITEFERRY_CREDENTIAL_BACKEND='environment'"
+    for entry, variable in rows:
+        yield f"# {entry}"
+        yield f"{variable}=''"
+
+
 def _compose(rows: Rows) -> Iterator[str]:
     yield "# For a service; each secret is a file that holds the value and nothing else."
     yield "environment:"
-    yield "  SITEFERRY_CREDENTIAL_BACKEND: environment"
-    for _, variable in rows:
-        yield f"  {variable}_FILE: /run/secrets/{variable}"
+    yield "  SITEFERRY_CREDENTIAL_BACKEND: mounted"
     yield f"secrets: [{', '.join(variable for _, variable in rows)}]"
     yield ""
     yield "# At the top level:"
@@ -102,5 +115,6 @@ def _kubernetes(rows: Rows) -> Iterator[str]:
 _PRINTERS: dict[str, Callable[[Rows], Iterator[str]]] = {
     "docker": _docker,
     "compose": _compose,
+    "compose-env": _compose_env,
     "kubernetes": _kubernetes,
 }

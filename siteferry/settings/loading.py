@@ -50,11 +50,12 @@ def examine_settings(
     """As `load_settings`, with the problems as values; exactly one of the two is there.
 
     Raises:
-        ConfigurationError: a file that was named explicitly is missing.
+        ConfigurationError: a file that was named explicitly is missing, or nobody can say whether
+            there is one.
     """
     env = os.environ if environ is None else environ
     file, explicit = settings_file(path, env)
-    if file.exists():
+    if _is_there(file):
         return settings_of(read_document(file), file, env)
     if explicit:
         raise ConfigurationError(
@@ -63,6 +64,22 @@ def examine_settings(
             "siteferry init SITE.",
         )
     return settings_of(Document(Positions("(defaults)"), {}), file, env)
+
+
+def _is_there(file: Path) -> bool:
+    """Not `Path.exists`: of a folder that may not be entered it says, from Python 3.14 on, that
+    the file is not there, and the defaults would hold."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"the configuration file {file} cannot be looked at: {error.strerror}",
+            next_step=f"Let this process's user (uid {os.geteuid()}) enter and read its folder: "
+            "chmod -R go+rX FOLDER.",
+        ) from error
+    return True
 
 
 def override_redis_url(settings: Settings, url: str) -> Settings:
@@ -109,7 +126,7 @@ def settings_of(
     if settings is None or draft.problems:
         return None, draft.problems
     settings._positions = document.positions
-    settings._file = file.absolute() if file.exists() else None
+    settings._file = file.absolute() if _is_there(file) else None
     settings._base = draft.base
     settings.redis._password_reference = draft.references.get(PASSWORD)
     settings.metrics._token_reference = draft.references.get(TOKEN)

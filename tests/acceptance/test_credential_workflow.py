@@ -215,11 +215,8 @@ def test_a_value_cannot_be_given_as_an_argument(installation: Installation) -> N
     ("form", "line"),
     [
         ("docker", "SITEFERRY_CRED_SHOP_FTP_PASSWORD="),
-        (
-            "compose",
-            "  SITEFERRY_CRED_SHOP_FTP_PASSWORD_FILE: "
-            "/run/secrets/SITEFERRY_CRED_SHOP_FTP_PASSWORD",
-        ),
+        ("compose", "secrets: [SITEFERRY_CRED_SHOP_FTP_PASSWORD]"),
+        ("compose-env", "SITEFERRY_CRED_SHOP_FTP_PASSWORD=''"),
         ("kubernetes", '  SITEFERRY_CRED_SHOP_FTP_PASSWORD: ""  # shop/FTP_PASSWORD'),
     ],
 )

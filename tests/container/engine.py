@@ -35,6 +35,18 @@ exec "$0" --config-file "$1/daemon.json" --data-root "$1/data" --exec-root "$1/e
     --pidfile "$1/pid" --host "unix://$1/docker.sock" --cgroup-parent "/${1##*/}"
 """
 
+_LIKE_THE_OFFICIAL_ONE = r"""
+FROM debian-python
+RUN python3 -m venv /made \
+    && cp -r /made/lib/python3.*/site-packages/. /usr/local/lib/python3.*/dist-packages/ \
+    && rm -rf /made \
+    && printf '#!/usr/bin/python3\nfrom pip._internal.cli.main import main\nmain()\n' \
+        > /usr/local/bin/pip \
+    && chmod 755 /usr/local/bin/pip \
+    && pip --version && python3 -c 'import setuptools' \
+    && find /usr/lib/python3.* -name __pycache__ -prune -exec rm -rf {} +
+"""
+
 
 def missing() -> str | None:
     """Why no engine can run here; None where one can."""
@@ -160,11 +172,12 @@ class Engine:
 
     def load_stand_ins(self, python: str, redis: str) -> None:
         """Import install.sh's root file systems under the names that Dockerfile and compose file
-        ask for."""
+        ask for, that of Python with what the official image has and Debian's has not."""
         path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         for name, file, changes in (
-            (python, "python.tar", ['CMD ["python3"]']),
+            ("debian-python", "python.tar", ['CMD ["python3"]']),
             (redis, "redis.tar", ['CMD ["redis-server"]', "VOLUME /data", "WORKDIR /data"]),
         ):
             options = [word for change in (path, *changes) for word in ("--change", change)]
             self.run("docker", "import", *options, str(INSTALLED / file), name)
+        self.run("docker", "build", "--quiet", "--tag", python, "-", text=_LIKE_THE_OFFICIAL_ONE)

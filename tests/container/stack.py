@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.container.engine import Engine
 from tests.installation import tree_of, write_tree
 from tests.servers.binaries import REPOSITORY
 
 OWN_USER, REDIS_USER = 10001, 999
-SECRETS = (
-    *("redis-producer", "redis-beat", "redis-worker", "redis-flower"),
-    *("flower", "metrics-token", "ftp-demo"),
-)
+ODD = "$HOME ${X} #x'\"\\y"
+"""What env files, shells and Redis' ACL file might take for something of their own."""
 LIMIT_FOR_TWO, LIMIT_FOR_FOUR = 12, 30
 """Connections of websites: fewer than the workers have threads (8 each), and more than some of them
 could use."""
@@ -63,8 +62,11 @@ class Stack:
         """Secrets, a folder of website files, a folder of workspaces; none of them the clone's."""
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700)
-        for name in SECRETS:
-            self.add_secret(name, secrets.token_hex(24))
+        stack: dict[str, Any] = YAML(typ="safe").load(self.folder / "docker-compose.yml")
+        for name in sorted(stack["secrets"].keys() - {"credential-key"}):
+            # A bearer's token has visible characters alone (RFC 6750, section 2.1).
+            odd = "" if name == "metrics-token" else ODD
+            self.add_secret(name, secrets.token_hex(24) + odd)
         self.add_secret("credential-key", secrets.token_urlsafe(32) + "=")
         config, workspaces = self.folder / "mine/config", self.folder / "mine/workspaces"
         (config / "websites").mkdir(parents=True)
@@ -83,6 +85,10 @@ class Stack:
         file = self.folder / "secrets" / name
         file.write_text(value + "\n")
         file.chmod(0o644)
+
+    def recognised(self) -> dict[str, str]:
+        """What each secret begins with: nothing writes it otherwise, as JSON does with the rest."""
+        return {name: value[:42] for name, value in self.secrets.items()}
 
     def add_site(
         self,
@@ -116,11 +122,13 @@ class Stack:
     def up(self, variant: str | None = None, workers: int = 2, wait: bool = True) -> None:
         """Start what does not run, and wait until all of it is healthy.
 
-        variant: an override of config/compose. wait: False: until it is started.
+        variant: an override of config/compose. workers: two are the file's own number. wait: False:
+        until it is started.
         """
         files = ["-f", "docker-compose.yml", "-f", f"config/compose/{variant}"] if variant else []
         self.compose(
-            *(*files, "up", "--detach", "--pull", "never", "--scale", f"worker={workers}"),
+            *(*files, "up", "--detach", "--pull", "never"),
+            *(["--scale", f"worker={workers}"] if workers != 2 else []),
             *(["--wait"] if wait else []),
         )
 
@@ -180,6 +188,14 @@ class Stack:
             facts["State"].get("Health", {}).get("Status") != "healthy"
             for facts in self.containers(service)
         ):
+            assert time.monotonic() < deadline, self.compose("ps", "--all").stdout
+            time.sleep(_POLL_SECONDS)
+
+    def until_restarted(self, service: str) -> None:
+        """Until Docker has started one of the service's containers once more; bounded. Only then
+        does its health tell of the new process."""
+        deadline = time.monotonic() + _WITHIN_SECONDS
+        while not any(facts["RestartCount"] for facts in self.containers(service)):
             assert time.monotonic() < deadline, self.compose("ps", "--all").stdout
             time.sleep(_POLL_SECONDS)
 

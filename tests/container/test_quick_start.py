@@ -41,10 +41,10 @@ def test_the_quick_start_publishes_the_example(
         assert tree_of(volumes / "quickstart_ftp/_data/public_html") == source
         names = engine.run("docker", "compose", "ps", cwd=folder, environment=beside).stdout
         assert len(re.findall(r"quickstart-worker-\d", names)) == 4
-        engine.run(
-            "bash", "-euc", end, cwd=folder, environment=beside | {"COMPOSE_PROFILES": "demo"}
-        )
-        assert not engine.run("docker", "ps", "--quiet", "--filter", "name=quickstart").stdout
+        engine.run("bash", "-euc", end, cwd=folder, environment=beside)
+        for kind in (["ps", "--all"], ["network", "ls"]):
+            listed = engine.run("docker", *kind, "--quiet", "--filter", "name=quickstart").stdout
+            assert not listed, kind
     finally:
         engine.run(
             *("docker", "compose", "--profile", "demo", "down", "--volumes", "--timeout", "5"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,3 +133,35 @@ def test_a_command_that_was_started_without_a_stream_ends_as_it_should(closed: s
     command = f'exec "{sys.executable}" -m siteferry --version {closed}>&-'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.needs_root
+def test_a_command_that_is_a_container_s_first_process_ends_when_it_is_told(
+    tmp_path: Path,
+) -> None:
+    """The kernel keeps a signal without a handler from it, so it is sent until there is one."""
+    installation = Installation(tmp_path)
+    process = subprocess.Popen(
+        [
+            *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
+            *installation.argv("credential", "add", "example"),
+        ],
+        env=installation.env(),
+        cwd=installation.folder,
+        stdin=subprocess.PIPE,  # open, and nothing comes
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 20
+    with process:
+        while process.poll() is None and time.monotonic() < deadline:
+            for child in children.read_text().split():
+                os.kill(int(child), signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        process.kill()
+        if process.returncode == 1:
+            assert process.stderr is not None
+            pytest.skip(f"no namespaces here: {process.stderr.read()}")
+    assert process.returncode == 128 + signal.SIGTERM

@@ -42,13 +42,17 @@ def test_a_worker_is_given_five_seconds_more_than_its_grace() -> None:
     assert SERVICES["worker"]["stop_grace_period"] == f"{WorkerSettings().grace_seconds + 5:.0f}s"
 
 
-def test_every_service_is_closed() -> None:
+def test_every_service_is_closed_and_bounded() -> None:
     for name, service in SERVICES.items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         # The Dockerfile's user, unless it says another one; and none can be privileged.
         assert str(service.get("user", "10001")).partition(":")[0] != "0", name
+        assert service["pids_limit"] <= 256, name
+        assert service["mem_limit"], name
+        for place in service["tmpfs"]:
+            assert re.search(r",size=\d+m$", place), (name, place)
         assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service), name
 
 
@@ -58,14 +62,14 @@ def test_no_secret_stands_in_an_environment_and_each_that_is_named_is_mounted() 
             if value.startswith(SECRETS):
                 assert variable.endswith("_FILE")
                 assert value.removeprefix(SECRETS) in service["secrets"], name
-            else:
+            elif variable != "MAXMEMORY":
                 assert variable == "SITEFERRY_REDIS_URL"
                 assert f"siteferry-{value.partition('@')[0].rpartition('-')[2]}@" in value
 
 
 def test_the_commands_of_the_readme_make_every_secret() -> None:
     section = (REPOSITORY / "README.md").read_text().partition("## With Docker\n")[2]
-    listed = re.search(r"^for name in (.*); do$", section, re.MULTILINE)
+    listed = re.search(r"^ *for name in (.*); do$", section, re.MULTILINE)
     assert listed is not None
     assert {*listed[1].split(), "credential-key"} == set(STACK["secrets"])
     for name, secret in STACK["secrets"].items():
@@ -91,6 +95,24 @@ def test_both_files_name_one_base_image_and_the_same_extras() -> None:
         found = re.search(rf"^ARG {name}=(\S+)$", dockerfile, re.MULTILINE)
         assert found is not None
         assert default.partition(":-")[2] == f"{found[1]}}}"
+
+
+def test_all_that_is_ours_runs_one_image_which_can_be_named() -> None:
+    images = {service["image"] for name, service in SERVICES.items() if name != "redis"}
+    assert images == {"${SITEFERRY_IMAGE:-siteferry}"}
+
+
+def test_flower_s_check_asks_where_the_command_listens_whatever_the_settings_say() -> None:
+    flower = SERVICES["flower"]
+    port = flower["command"][flower["command"].index("--port") + 1]
+    assert flower["ports"][0].endswith(f":{port}")
+    assert f'"127.0.0.1", {port}' in flower["healthcheck"]["test"][-1]
+
+
+def test_a_change_of_the_code_installs_nothing_anew() -> None:
+    """Whatever is copied before the first install has it done again when it changes."""
+    first = (REPOSITORY / "Dockerfile").read_text().partition("bin/pip ")[0]
+    assert re.findall(r"^COPY (.*)$", first, re.MULTILINE) == ["pyproject.toml ./"]
 
 
 def test_the_overrides_select_a_store_and_name_entries() -> None:

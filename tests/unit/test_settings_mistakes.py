@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -125,6 +127,32 @@ def test_a_file_that_cannot_be_read_is_an_error(here: Path) -> None:
     (here / "config/siteferry.yaml").mkdir(parents=True)
     with pytest.raises(ConfigurationError, match=r"siteferry\.yaml: cannot be read: Is a dir"):
         load_settings(None, {})
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_a_folder_that_this_user_may_not_enter_is_an_error_and_no_defaults_hold(
+    open_folder: Path,
+    as_ordinary_user: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    explicit: bool,
+) -> None:
+    file = open_folder / "config/siteferry.yaml"
+    file.parent.mkdir()
+    file.write_text("log: {level: info}\n")
+    file.parent.chmod(0)
+
+    def load() -> str:
+        with pytest.raises(ConfigurationError) as told:
+            load_settings(file if explicit else None, {})
+        return str(told.value)
+
+    monkeypatch.chdir(open_folder)
+    try:
+        message = as_ordinary_user(load)
+    finally:
+        file.parent.chmod(0o755)
+    assert "config/siteferry.yaml cannot be looked at: Permission denied" in message
+    assert "chmod -R go+rX" in message
 
 
 def test_a_byte_order_mark_is_allowed(here: Path) -> None:
