@@ -31,6 +31,7 @@ help:
 venv: $(VENV)/.complete
 
 $(VENV)/.complete: pyproject.toml
+	@test ! -L $(VENV) || { echo "$(VENV) is a link to an environment that may be others' too: remove the link, and make one here" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "siteferry needs Python 3.11 or later, $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % v[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) has no venv module (Debian: apt install python3-venv)" >&2; exit 1; }
