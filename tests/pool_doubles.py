@@ -22,20 +22,22 @@ class MemorySlots:
     wanted_accounts: set[str] = field(default_factory=set)
     admitted_tokens: set[str] = field(default_factory=set)
     told: list[tuple[int | None, str | None]] = field(default_factory=list)
+    not_now: bool = False
+    """Nobody gets one, whoever gives one up."""
     on_refusal: Callable[[], None] = lambda: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, account: Account, address: str, token: str) -> bool:
+    def take(self, account: Account, address: str, token: str) -> bool | None:
         with self.lock:
             assert token not in self.held
-            if len(self.held) < self.limit:
+            if len(self.held) < self.limit and not self.not_now:
                 self.held[token] = (account.name, address)
                 self.taken += 1
                 self.most = max(self.most, len(self.held))
                 return True
             self.refusals += 1
         self.on_refusal()
-        return False
+        return None if self.not_now else False
 
     def free(self, account: Account, address: str, token: str) -> None:
         with self.lock:

@@ -188,6 +188,8 @@ def _after_error(
 ) -> tuple[list[Member], Callable[[], Ended]]:
     items, member, node = runtime.items, work.member, runtime.node
     again, error = _again(work, step, error)
+    if isinstance(error, CredentialElsewhere):
+        beside = None  # what follows is not for who lacks the password, either
     if again is not None:
         log = _log.debug if again.blameless else _log.warning
         log("trying again", error=str(error), delay_seconds=round(again.delay_seconds, 2))

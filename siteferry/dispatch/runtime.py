@@ -52,7 +52,7 @@ class SharedSlots:
     ledger: SlotLedger
     connects_per_second: int = CONNECTS_PER_SECOND
 
-    def take(self, account: Account, address: str, token: str) -> bool:
+    def take(self, account: Account, address: str, token: str) -> bool | None:
         return self.ledger.take(
             account.name,
             address,

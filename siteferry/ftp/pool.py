@@ -187,17 +187,20 @@ class SessionPool:
         self, account: Account, address: str, token: str, deadline: float
     ) -> Held | None:
         """Take the leases; or give a session of this process that came free before they did."""
-        while not self.slots.take(account, address, token):
+        while not (taken := self.slots.take(account, address, token)):
             if idle := self._reuse(account):
                 return idle
-            if other := self._idle_at(address):
+            if taken is not None and (other := self._idle_at(address)):
                 # Its slot of the address is nearer than those of other processes.
                 self._close(other)
                 continue
             left = deadline - self.clock()
             if left <= 0:
                 raise SlotsBusy(
-                    f"all {account.connections} connections of {account.name} are in use"
+                    f"new connections to {address} have to wait: there were many within a second, "
+                    "or Redis was away"
+                    if taken is None
+                    else f"all {account.connections} connections of {account.name} are in use"
                 )
             # A session of this process or of a worker elsewhere will be given up for us.
             self._freed.clear()

@@ -35,8 +35,9 @@ class Profiles(Protocol):
 class Slots(Protocol):
     """Grants of connections, shared by all workers (`siteferry.ledger.slots`)."""
 
-    def take(self, account: Account, address: str, token: str) -> bool:
-        """Take a lease of the account and one of the address in one step, or neither."""
+    def take(self, account: Account, address: str, token: str) -> bool | None:
+        """Take a lease of the account and one of the address in one step, or neither. None: not at
+        this moment, whoever gives one up."""
 
     def free(self, account: Account, address: str, token: str) -> None:
         """Give both leases back."""

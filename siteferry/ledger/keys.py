@@ -53,7 +53,8 @@ lifetime of all that it finds with this table.
 | target:T:swept | string | the last run that has removed what dead ones left | SWEPT_SECONDS |
 | nodes | zset | worker process -> time of its last heartbeat | none: an entry goes after a minute |
 | loads | zset | worker process with a thread to spare -> its items | none: as its node |
-| settling | string | Redis was away: no new leases until all are told again | LEASE_SECONDS |
+| heard | string | when a worker was heard last | HEARD_KEPT_SECONDS |
+| settling | string | since when no new leases are given, for Redis was away | SETTLING_SECONDS |
 | node:N:leases | hash | lease of worker process N -> account, address (JSON) | LEASES_SECONDS |
 | sweeper | string | the node that sweeps now | SWEEPER_MS |
 | totals | hash | "what direction" -> how many of it in all runs, ended or not | none: few fields |
@@ -93,6 +94,9 @@ AHEAD_SECONDS = 600
 PLANNED_SECONDS = 3600
 SWEPT_SECONDS = 24 * 3600
 LEASES_SECONDS = 60
+HEARD_KEPT_SECONDS = 24 * 3600
+SETTLING_SECONDS = 60
+"""The key; leases are held back for as long as one lives, see `settles` in limits.lua."""
 SITE_SECONDS = 400 * 24 * 3600
 """How long it is known after its last run when a website was published."""
 WANTED_MS = 500
@@ -242,6 +246,9 @@ class Keys:
 
     def loads(self) -> str:
         return f"{self.prefix}loads"
+
+    def heard(self) -> str:
+        return f"{self.prefix}heard"
 
     def settling(self) -> str:
         return f"{self.prefix}settling"

@@ -29,11 +29,12 @@ class SlotLedger:
         most_account: int,
         most_address: int,
         connects_per_second: int = CONNECTS_PER_SECOND,
-    ) -> bool:
+    ) -> bool | None:
         """Take a lease of the account and one of the address in one step; False: no room by what is
-        configured and by what was learned, and word is left that a slot is wanted; or there were
-        `connects_per_second` new connections to the address within the last second. `token` begins
-        with the worker's node and a dot."""
+        configured and by what was learned, and word is left that a slot is wanted. None: not now,
+        for there were `connects_per_second` new connections to the address within the last second,
+        or no worker was heard for a while, and those that live first tell what they have. `token`
+        begins with the worker's node and a dot."""
         answer = self.connection.run_script(
             "take_slots",
             account,
@@ -45,7 +46,7 @@ class SlotLedger:
             WANTED_MS,
             connects_per_second,
         )
-        return bool(answer)
+        return None if answer < 0 else bool(answer)
 
     def admitted(self, account: str, address: str, token: str) -> None:
         """The host has admitted the login of this lease: its limit is not below what is there."""

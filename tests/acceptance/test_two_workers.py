@@ -82,9 +82,10 @@ def test_workers_that_come_later_get_their_part_though_the_first_could_do_it_alo
             lambda: installation.run("status", run, "--json").json["stats"]["uploaded"],
             "nothing was uploaded",
         )
-        assert proxy.most_connections == LIMIT
+        wait_until(lambda: proxy.most_connections == LIMIT, "its connections did not grow")
         for _ in range(3):
             stack.enter_context(installation.process("worker"))
+        wait_for_workers(redis_server, 4)
         result = installation.run("watch", run, "--json", timeout=120)
         assert result.code == 0, result.output
         assert tree_of(server.root / "public_html") == tree_of(source)

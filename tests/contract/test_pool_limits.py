@@ -156,6 +156,22 @@ def test_an_idle_session_of_another_account_gives_up_its_slot_of_the_address(
     assert slots.most == 1
 
 
+def test_an_idle_session_of_another_account_is_kept_where_nobody_gets_a_slot_now(
+    pool: SessionPool, slots: MemorySlots, clock: Clock, pyftpd_server: FtpServer
+) -> None:
+    """New connections have to wait: to close it would gain nothing, and cost a login."""
+    one = Account("one@host", endpoint_of(pyftpd_server), 8, 8)
+    login = (pyftpd_server.user, Secret(pyftpd_server.password))
+    with pool.session(one, lambda _fresh: login):
+        pass
+    slots.not_now = True
+    slots.on_refusal = lambda: setattr(clock, "now", clock.now + 0.9)
+    with pytest.raises(SlotsBusy, match="new connections to 127"):
+        pool.session(replace(one, name="other@host"), lambda _fresh: login).__enter__()
+    with pool.session(one, lambda _fresh: login):
+        assert slots.taken == 1
+
+
 def test_the_lease_of_a_login_that_takes_its_time_is_renewed(
     pool: SessionPool, gate: Watching, slots: MemorySlots
 ) -> None:

@@ -88,7 +88,7 @@ def test_a_worker_that_is_leaving_gives_back_what_it_has_not_begun(
     assert items.bury(NODE, Fate.LEAVING) == [again(own)]
 
 
-def take(slots: SlotLedger, node: str, number: int) -> bool:
+def take(slots: SlotLedger, node: str, number: int) -> bool | None:
     """A connection of `node`, which the host admits."""
     token = f"{node}.{number}"
     taken = slots.take("u@h:21", "192.0.2.1", token, most_account=3, most_address=9)

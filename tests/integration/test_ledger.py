@@ -70,7 +70,7 @@ def test_python_and_lua_build_the_same_key_names(connection: Connection) -> None
         keys.limits_of_account("A"), keys.limits_of_address("I"), keys.accounts_at("I"),
         keys.connects_to("I"), keys.wanted_of_account("A"), keys.wanted_of_address("I"),
         keys.swept("T"), keys.target("T"), keys.nodes(), keys.loads(), keys.settling(),
-        keys.sweeper(), keys.items("R"), keys.attempts("R"), keys.fruitless("R"),
+        keys.heard(), keys.sweeper(), keys.items("R"), keys.attempts("R"), keys.fruitless("R"),
         keys.claims("R"), keys.replies("R"), keys.waiting("R"), keys.outcomes("R"),
         keys.failures("R"), keys.workers("R"), keys.previous("R"), keys.tree("R"),
         keys.warnings("R"), keys.barren("R"), keys.parts("R"), keys.profile("A"),

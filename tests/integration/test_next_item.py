@@ -108,3 +108,14 @@ def test_a_repeated_finish_names_the_same_queue_again(run: Import) -> None:
     first = run.items.finish(member, NODE, Finish(), beside=7)
     again = run.items.finish(member, NODE, Finish(), beside=0)
     assert [m.node for m in first] == [m.node for m in again] == [""]
+
+
+def test_who_lacks_the_sources_lets_nothing_in(run: Import) -> None:
+    """It would take what follows as well, until nothing waits for those that have them."""
+    member = run._out.pop()
+    assert run.items.claim(member, NODE)
+    given = run.items.release(member, NODE, [], 60, None, blameless=True, elsewhere=True)
+    assert given == []
+    swept = run.items.sweep(NODE, stale_seconds=60, lost_seconds=60, queued=0, lease_ms=1)
+    assert swept is not None
+    assert [m.node for m in swept[0]] == [""]

@@ -5,7 +5,7 @@
 -- its way must not get the lease back; but a Redis that has lost its last second must: the second
 -- heartbeat in a row insists.
 local t = now()
-settles(tonumber(ARGV[3]))
+hear()
 redis.call('ZADD', k_nodes(), t, ARGV[2])
 if ARGV[5] == '' then redis.call('ZREM', k_loads(), ARGV[2])
 else redis.call('ZADD', k_loads(), ARGV[5], ARGV[2]) end

@@ -30,6 +30,8 @@ if fate ~= 'leaving' then
   end
   redis.call('DEL', k_leases(node))
   redis.call('ZREM', k_nodes(), node)
+  -- Nobody is left who could have sessions that are not on record.
+  if redis.call('ZCARD', k_nodes()) == 0 then redis.call('DEL', k_heard()) end
   if redis.call('GET', k_sweeper()) == node then redis.call('DEL', k_sweeper()) end
 end
 -- Sent to its own queue, and never begun.

@@ -43,4 +43,7 @@ note_elsewhere(came)
 -- Nothing was tried, for want of a connection or of the password: that is no retry.
 local retry = ARGV[14] == '1' and 'elsewhere' or ARGV[9] ~= '' and ARGV[10] ~= '1' and 'error' or nil
 next_attempt(run, item, tonumber(ARGV[8]), came, ARGV[11] == '1' and 'yielding' or true, retry)
+-- Who lacks the sources would take what follows as well, one item after the other. The place is filled
+-- when another one ends, or by the sweeper.
+if ARGV[14] == '1' then return '[]' end
 return cjson.encode(fill(account, finisher))

@@ -1,19 +1,32 @@
 -- Connections: leases, and how many of them a host admits.
 
 -- Whether leases may be missing, or look expired, whose sessions live: no worker was heard for longer
--- than heartbeats take, so Redis was away, or is back without what it was told last. Until all have
+-- than heartbeats take, so Redis was away, or is back without what it was told last. Until they have
 -- told theirs again, for which they have as long as a lease lives, nobody gets a new one.
-local function settles(lease_seconds)
-  if redis.call('EXISTS', k_settling()) == 1 then return true end
-  local last = redis.call('ZREVRANGE', k_nodes(), 0, 0, 'WITHSCORES')
-  if not last[2] or now() - tonumber(last[2]) < HEARD_SECONDS then return false end
-  redis.call('SET', k_settling(), 1, 'PX', lease_seconds * 1000)
+-- Clocks may be set back, so nothing holds that lies ahead of now.
+local function settles()
+  local since = redis.call('GET', k_settling())
+  if since then
+    local passed = now() - tonumber(since)
+    if passed >= 0 and passed < LEASE_SECONDS then return true end
+    redis.call('DEL', k_settling())
+  end
+  local heard = redis.call('GET', k_heard())
+  if not heard or now() - tonumber(heard) < HEARD_SECONDS then return false end
+  redis.call('SET', k_settling(), now(), 'EX', SETTLING_SECONDS)
   return true
+end
+
+-- A worker is heard. Gives what `settles` does.
+local function hear()
+  local waits = settles()
+  redis.call('SET', k_heard(), now(), 'EX', HEARD_KEPT_SECONDS)
+  return waits
 end
 
 -- Leases that nobody has renewed are gone.
 local function drop_expired(account, address)
-  if redis.call('EXISTS', k_settling()) == 1 then return end
+  if settles() then return end
   for _, key in ipairs({ k_slots_account(account), k_slots_address(address),
     k_logins_account(account), k_logins_address(address) }) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now())

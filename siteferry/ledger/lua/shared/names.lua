@@ -14,7 +14,10 @@ local TRIED_AGAIN_SECONDS = 60
 local LONGEST_TRIED_AGAIN_SECONDS = 3600
 local TURN_SECONDS = 10
 local BACKLOG_SECONDS = 600
+local LEASE_SECONDS = 5
 local HEARD_SECONDS = 2.5
+local HEARD_KEPT_SECONDS = 24 * 3600
+local SETTLING_SECONDS = 60
 
 local function k_runs() return prefix .. 'runs' end
 local function k_live() return prefix .. 'live' end
@@ -43,6 +46,7 @@ local function k_swept(target) return prefix .. 'target:' .. target .. ':swept' 
 local function k_stops() return prefix .. 'stops' end
 local function k_nodes() return prefix .. 'nodes' end
 local function k_settling() return prefix .. 'settling' end
+local function k_heard() return prefix .. 'heard' end
 local function k_loads() return prefix .. 'loads' end
 local function k_leases(node) return prefix .. 'node:' .. node .. ':leases' end
 local function k_sweeper() return prefix .. 'sweeper' end
