@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import scheduler.purging as purging
+from siteferry.dispatch import policy
 from siteferry.run import RunState
 from siteferry.websites.run_options import RunOptions
 from tests.inline import make_worker, start, work_off
@@ -17,7 +18,12 @@ from tests.servers.base import FtpServer
 __all__ = ["site"]
 
 
-def test_a_source_that_is_missing_does_not_empty_the_site(site: Site) -> None:
+def test_a_source_that_is_missing_does_not_empty_the_site(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is offered around for a minute otherwise.
+    monkeypatch.setattr(policy, "MOST_ELSEWHERE_SECONDS", 0.0)
+    monkeypatch.setattr(policy, "FEWEST_ELSEWHERE", 2)
     site.publish()
     before = tree_of(site.live)
     shutil.rmtree(site.source)
