@@ -43,10 +43,10 @@ def test_workers_that_are_told_to_stop_amid_an_import_end_with_0_and_it_goes_on(
         assert codes(stack, "worker") == [0, 0]
     finally:
         stack.up()
-    assert stack.status(run)["state"] == "transferring"
     ended = stack.end_of(run)
     assert ended["state"] == "done"
     assert ended["stats"]["uploaded"] == len(SLOW)
+    assert len(ended["workers"]) > 2, "those that were stopped have done all of it"
     assert stack.published("stopped") == tree_of(source)
 
 
