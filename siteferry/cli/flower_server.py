@@ -17,6 +17,7 @@ from flower.urls import settings as default_settings
 from flower.views.tasks import TASK_COLUMNS
 
 from siteferry.broker import broker_of
+from siteferry.cli.flower_events import SteadyEvents
 from siteferry.cli.flower_gate import GuardedFlower, inner_login, log_request
 from siteferry.cli.flower_tasks import COLUMNS, shown_task
 from siteferry.cli.ledger_access import wait_for_redis
@@ -57,6 +58,7 @@ def serve(settings: Settings, redis_url: str, flower: FlowerSettings, password: 
         inner=inner,
         prefix=prefix,
         capp=app,
+        events=SteadyEvents(app),
         options=default_options,
         log_function=log_request,
         **default_settings
