@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from siteferry.broker import Broker, broker_of
 from siteferry.credentials.cache import Stores
@@ -35,10 +34,6 @@ from siteferry.tree.hash_cache import HashCache
 from siteferry.websites import Website, load_website
 from siteferry.websites.ad_hoc import AdHocWebsite
 from siteferry.websites.loading import SUFFIXES, files_of
-
-if TYPE_CHECKING:
-    pass
-
 
 _MOST_WEBSITES = 256
 

@@ -59,6 +59,17 @@ def missing() -> str | None:
     return None
 
 
+def checked(
+    done: subprocess.CompletedProcess[str], command: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    """What has run, unless it has failed. Raises AssertionError, with what it printed."""
+    if done.returncode:
+        raise AssertionError(
+            f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+    return done
+
+
 class Engine:
     """Runs from `start` to `stop`; what it held is deleted then."""
 
@@ -140,11 +151,7 @@ class Engine:
             text=True,
             timeout=seconds,
         )
-        if check and done.returncode:
-            raise AssertionError(
-                f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-            )
-        return done
+        return checked(done, command) if check else done
 
     def inside(self, *command: str) -> Sequence[str]:
         """The command line that runs `command` in the engine's network."""

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.container.engine import CGROUPS, INSTALLED, missing
+from tests.container.engine import CGROUPS, INSTALLED, checked, missing
 from tests.servers.guarded import GuardedProcess
 
 ROOT = INSTALLED / "podman"
@@ -118,11 +118,7 @@ class Podman:
             text=True,
             timeout=seconds,
         )
-        if check and done.returncode:
-            raise AssertionError(
-                f"podman {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-            )
-        return done
+        return checked(done, ["podman", *arguments]) if check else done
 
     def feed(self, file: Path, *arguments: str) -> None:
         """`podman ARGUMENTS`, which reads the file.

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -194,55 +195,58 @@ def _target(link: Path) -> str:
     return str(link.readlink())
 
 
+@contextmanager
+def without_redis(
+    installation: Installation, redis_server: RedisServer
+) -> Iterator[subprocess.Popen[str]]:
+    """Flower, which says that Redis is away; it is there again at the end."""
+    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
+    redis_server.stop()
+    try:
+        with installation.process("flower") as flower:
+            wait_until(lambda: "away" in log_of(installation), "it does not say that it waits")
+            yield flower
+    finally:
+        redis_server.start()
+
+
 @pytest.mark.slow
 def test_it_waits_for_a_redis_that_is_away_and_goes_on_after_an_outage(
     installation: Installation, redis_server: RedisServer, port: int
 ) -> None:
-    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
-    redis_server.stop()
-    try:
-        with installation.process("flower") as flower:
-            # At once, so that no probe takes it for one that hangs; its pages are empty.
-            wait_until(lambda: answers(port), "it does not answer")
-            wait_until(lambda: "away" in log_of(installation), "it does not say that it waits")
-            assert get(port, "/tasks", None)[0] == 401
+    with without_redis(installation, redis_server) as flower:
+        # At once, so that no probe takes it for one that hangs; its pages are empty.
+        wait_until(lambda: answers(port), "it does not answer")
+        assert get(port, "/tasks", None)[0] == 401
+        assert get(port, "/tasks")[0] == 200
+        assert get(port, "/workers?refresh=1")[0] == 200
+        redis_server.start()
+        with installation.process("worker"):
+            wait_for_workers(redis_server, 1)
+            wait_until(lambda: "siteferry@" in get(port, "/workers?json=1")[1], "no worker")
+            redis_server.stop()
+            wait_until(
+                lambda: (
+                    "Connection refused" in log_of(installation)
+                    or "No such file" in log_of(installation)
+                ),
+                "it does not say that Redis is away",
+            )
             assert get(port, "/tasks")[0] == 200
             assert get(port, "/workers?refresh=1")[0] == 200
             redis_server.start()
-            with installation.process("worker"):
-                wait_for_workers(redis_server, 1)
-                wait_until(lambda: "siteferry@" in get(port, "/workers?json=1")[1], "no worker")
-                redis_server.stop()
-                wait_until(
-                    lambda: (
-                        "Connection refused" in log_of(installation)
-                        or "No such file" in log_of(installation)
-                    ),
-                    "it does not say that Redis is away",
-                )
-                assert get(port, "/tasks")[0] == 200
-                assert get(port, "/workers?refresh=1")[0] == 200
-                redis_server.start()
-                before = heartbeats(port)
-                wait_until(lambda: heartbeats(port) > before, "it hears no worker any more")
-            assert flower.poll() is None
-    finally:
-        redis_server.start()
+            before = heartbeats(port)
+            wait_until(lambda: heartbeats(port) > before, "it hears no worker any more")
+        assert flower.poll() is None
     assert_unmarked(log_of(installation).encode(), "the log", [WORD])
 
 
 def test_it_ends_when_told_while_it_waits_for_redis(
-    installation: Installation, redis_server: RedisServer, port: int
+    installation: Installation, redis_server: RedisServer
 ) -> None:
-    installation.environment["SITEFERRY_FLOWER_PASSWORD"] = WORD
-    redis_server.stop()
-    try:
-        with installation.process("flower") as flower:
-            wait_until(lambda: "away" in log_of(installation), "it does not say that it waits")
-            flower.send_signal(signal.SIGTERM)
-            assert flower.wait(20) == 0
-    finally:
-        redis_server.start()
+    with without_redis(installation, redis_server) as flower:
+        flower.send_signal(signal.SIGTERM)
+        assert flower.wait(20) == 0
     log = log_of(installation)
     assert "Flower stopped" in log
     assert "Traceback" not in log

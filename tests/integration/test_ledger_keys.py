@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from siteferry.errors import UnknownRun
 from siteferry.ledger import keys as table
+from siteferry.ledger import slots
 from siteferry.ledger.connection import connect
 from siteferry.ledger.items import Items
 from siteferry.ledger.keys import LIVE_SECONDS
@@ -73,6 +75,16 @@ def test_the_table_has_a_type_and_a_lifetime_for_every_key() -> None:
     assert len(rows()) > 40
     assert {row.type for row in rows()} <= {"hash", "list", "set", "zset", "string"}
     assert all(row.lifetime for row in rows())
+
+
+def test_python_and_lua_mean_the_same_times() -> None:
+    names = Path(table.__file__).parent / "lua/shared/names.lua"
+    found = re.findall(r"^local (\w+_SECONDS) = ([\d. *]+)$", names.read_text(), re.MULTILINE)
+    in_lua = {name: math.prod(float(factor) for factor in text.split("*")) for name, text in found}
+    in_python = vars(table) | vars(slots)
+    both = in_lua.keys() & in_python.keys()
+    assert both >= {"LEASE_SECONDS", "LEASES_SECONDS", "LIVE_SECONDS", "SETTLING_SECONDS"}
+    assert {name: in_lua[name] for name in both} == {name: in_python[name] for name in both}
 
 
 @pytest.mark.slow
